@@ -1,0 +1,111 @@
+"""The bundled model's VAE: a small AutoencoderTiny trained on renders and on images with natural statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from musetalk.mini.loop import train
+
+CONFIG = {
+    "in_channels": 3,
+    "out_channels": 3,
+    "encoder_block_out_channels": (32, 32, 32, 32),
+    "decoder_block_out_channels": (32, 32, 32, 32),
+    "num_encoder_blocks": (1, 2, 3, 3),
+    "num_decoder_blocks": (3, 3, 3, 1),
+    "latent_channels": 8,
+    "act_fn": "relu",
+    "upsample_fn": "nearest",
+}
+CROP = 128
+
+
+def build() -> nn.Module:
+    from diffusers import AutoencoderTiny
+
+    return AutoencoderTiny(**CONFIG)
+
+
+def image_pyramid_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 of the images and of their gradients at full, half and quarter size; (n, 3, h, w) in [-1, 1]."""
+    total = predicted.new_zeros(())
+    for scale in range(3):
+        if scale:
+            predicted, target = F.avg_pool2d(predicted, 2), F.avg_pool2d(target, 2)
+        total = total + F.l1_loss(predicted, target)
+        for axis in (2, 3):
+            total = total + F.l1_loss(predicted.diff(dim=axis), target.diff(dim=axis))
+    return total / 3
+
+
+class CropSampler:
+    """Random 128-pixel crops, (n, 3, 128, 128) float32 RGB in [-1, 1]: faces, and procedural images for the rest.
+
+    Args:
+        faces: (n, 256, 256, 3) BGR uint8, memory-mapped or not.
+        leaves: (m, s, s, 3) BGR uint8.
+    """
+
+    def __init__(self, faces: np.ndarray, leaves: np.ndarray, batch: int, leaf_share: float = 0.25) -> None:
+        self.faces, self.leaves, self.batch, self.leaf_share = faces, leaves, batch, leaf_share
+
+    def __call__(self, step: int) -> torch.Tensor:
+        rng = np.random.default_rng((7, step))
+        return torch.from_numpy(np.stack([self._crop(rng) for _ in range(self.batch)]))
+
+    def _crop(self, rng: np.random.Generator) -> np.ndarray:
+        source = self.leaves if rng.random() < self.leaf_share else self.faces
+        image = source[rng.integers(len(source))]
+        span = int(CROP * rng.uniform(0.75, 1.5))
+        span = min(span, image.shape[0])
+        if source is self.faces and rng.random() < 0.5:  # the lower half is what will be painted
+            y = rng.integers(max(0, 150 - span // 2), image.shape[0] - span + 1)
+            x = rng.integers(0, image.shape[1] - span + 1)
+        else:
+            y, x = rng.integers(0, image.shape[0] - span + 1, 2)
+        crop = image[y : y + span, x : x + span]
+        crop = cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_AREA if span > CROP else cv2.INTER_CUBIC)
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        pixels = crop[..., ::-1].astype(np.float32) / 127.5 - 1
+        if rng.random() < 0.5:  # other colours than the renderer's
+            mean = pixels.mean(axis=2, keepdims=True)
+            pixels = mean + (pixels - mean) * rng.uniform(0.3, 1.6)
+            pixels = np.clip(pixels * rng.uniform(0.6, 1.25, 3) + rng.uniform(-0.15, 0.15, 3), -1, 1)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+
+
+def fit(
+    network: nn.Module, faces: np.ndarray, leaves: np.ndarray, checkpoint: Path, *, steps: int, batch: int = 12, rate: float = 2e-3
+) -> nn.Module:
+    """Train the autoencoder; see `train` for resuming."""
+    sample = CropSampler(faces, leaves, batch)
+    held_out = torch.from_numpy(np.ascontiguousarray(faces[-32:, :, :, ::-1])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    network.to(memory_format=torch.channels_last)
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        images = sample(step).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            latents = network.encode(images).latents
+            # The UNet's prediction is never exact: the decoder must forgive small errors.
+            decoded = network.decode(latents + 0.05 * torch.randn_like(latents)).sample
+        image_loss = image_pyramid_loss(decoded.float(), images)
+        bounded = F.relu(latents.float().abs() - 2.5).square().mean()
+        return {"loss": image_loss + 0.1 * bounded, "image": image_loss}
+
+    def evaluate() -> dict[str, float]:
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            decoded = network.decode(network.encode(held_out).latents).sample.float().clamp(-1, 1)
+        error = (decoded - held_out).square()
+        mouth = error[:, :, 150:230, 70:186].mean()
+        return {"psnr": float(10 * torch.log10(4 / error.mean())), "mouth_psnr": float(10 * torch.log10(4 / mouth))}
+
+    return train(
+        network, loss_of, steps=steps, rate=rate, checkpoint=checkpoint, average=0.998, evaluate=evaluate, weight_decay=0.0
+    )

@@ -1,0 +1,62 @@
+"""Loading the three networks of a version together, and checking that they fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from musetalk.errors import WeightsError
+from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
+from musetalk.models.device import Placement
+from musetalk.models.unet import Unet, load_unet
+from musetalk.models.vae import Vae, load_vae
+from musetalk.models.versions import NetworkPaths
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What generation needs, on one device."""
+
+    vae: Vae
+    unet: Unet
+    audio_encoder: AudioEncoder
+
+
+def load_networks(paths: NetworkPaths, placement: Placement) -> Networks:
+    """Read, check and place the networks.
+
+    Raises:
+        WeightsError: A file is missing, unsafe, of the wrong shape, or the networks do not fit each other.
+    """
+    networks = Networks(
+        load_vae(paths.vae), load_unet(paths.unet_config, paths.unet_weights), load_audio_encoder(paths.audio_encoder)
+    )
+    check_fit(networks, paths)
+    for image_network in (networks.vae.network, networks.unet.network):
+        # The casts are apart because .to() with all three leaves the memory format of some layers as it was.
+        image_network.to(device=placement.device, dtype=placement.dtype)
+        image_network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    networks.audio_encoder.network.to(placement.device)
+    return networks
+
+
+def check_fit(networks: Networks, paths: NetworkPaths) -> None:
+    """Check that the UNet takes what the VAE and the audio encoder give.
+
+    Raises:
+        WeightsError: It does not.
+    """
+    channels, unet = networks.vae.latent_channels, networks.unet
+    if (unet.in_channels, unet.out_channels) != (2 * channels, channels):
+        raise WeightsError(
+            f"{paths.unet_config}: the UNet takes {unet.in_channels} and gives {unet.out_channels} channels, "
+            f"the VAE {paths.vae} has {channels} (needed: {2 * channels} and {channels})",
+            "Use the UNet and the VAE of the same version (--version, --unet_config, --vae_type).",
+        )
+    if unet.audio_width != networks.audio_encoder.width:
+        raise WeightsError(
+            f"{paths.unet_config}: the UNet listens to {unet.audio_width} numbers a token, "
+            f"the audio encoder {paths.audio_encoder} gives {networks.audio_encoder.width}",
+            "Use the UNet and the audio encoder of the same version (--version, --unet_config, --whisper_dir).",
+        )

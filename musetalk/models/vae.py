@@ -1,0 +1,130 @@
+"""The autoencoder between face images and latents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from musetalk.checkpoint import load_into, read_state_dict
+from musetalk.errors import WeightsError
+from musetalk.models.config_file import first_existing, read_network_config, without_private_keys
+
+WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+DEFAULT_FACE_SIZE = 256  # published: faces are generated at 256×256
+
+_LEGACY_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_LEGACY_KEY = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+
+
+def rename_legacy_attention(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors under today's attention key names.
+
+    sd-vae-ft-mse was written before diffusers renamed its attention (query → to_q, …); some files of that age hold the
+    projections as 1×1 convolutions, whose weights lose their two last dimensions here.
+    """
+    renamed = {}
+    for key, value in state_dict.items():
+        match = _LEGACY_KEY.fullmatch(key)
+        if match:
+            block, name, kind = match.groups()
+            key = f"{block}.{_LEGACY_ATTENTION[name]}.{kind}"
+        if re.search(r"\.attentions\.\d+\.to_(q|k|v|out\.0)\.weight$", key) and value.dim() == 4:
+            value = value[:, :, 0, 0]
+        renamed[key] = value
+    return renamed
+
+
+class Vae:
+    """Encodes face images to scaled latents and decodes them.
+
+    Args:
+        network: A diffusers AutoencoderKL or AutoencoderTiny in eval mode.
+        face_size: Side of the square face images in pixels.
+    """
+
+    def __init__(self, network: torch.nn.Module, face_size: int = DEFAULT_FACE_SIZE) -> None:
+        self.network = network
+        self.face_size = face_size
+        self.scaling_factor = float(network.config.scaling_factor)
+        self.latent_channels = int(network.config.latent_channels)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Latents (n, c, h/8, w/8), times the scaling factor, in the network's dtype.
+
+        The posterior's mode is taken (the published inference samples; its training takes the mode).
+
+        Args:
+            images: (n, 3, h, w) RGB in [-1, 1], any float dtype.
+        """
+        encoded = self.network.encode(self._place(images))
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        return latents * self.scaling_factor
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Images (n, 3, h, w) RGB in [0, 1], in the network's dtype, from scaled latents (n, c, h/8, w/8)."""
+        images = self.network.decode(self._place(latents / self.scaling_factor)).sample
+        return (images / 2 + 0.5).clamp(0, 1)
+
+    def _place(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+
+
+def to_unit_range(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+    """BGR uint8 images (n, h, w, 3) as RGB float32 in [-1, 1], (n, 3, h, w) laid out channels last."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return (tensor.permute(0, 3, 1, 2).flip(1).float() / 127.5) - 1.0
+
+
+def to_bgr(images: torch.Tensor) -> np.ndarray:
+    """RGB images (n, 3, h, w) in [0, 1] as BGR uint8 (n, h, w, 3), rounded (published)."""
+    pixels = (images.float() * 255).round().to(torch.uint8).flip(1).permute(0, 2, 3, 1)
+    return pixels.contiguous().cpu().numpy()
+
+
+def load_vae(folder: Path) -> Vae:
+    """The VAE of a folder with config.json and its weights, in float32 on the CPU.
+
+    Raises:
+        WeightsError: A file is missing, unsafe or of another architecture.
+    """
+    path = folder / "config.json"
+    config = read_network_config(path)
+    face_size = config.get("sample_size", DEFAULT_FACE_SIZE)
+    network = build_vae(config, path)
+    weights = first_existing(folder, WEIGHT_NAMES)
+    load_into(network, rename_legacy_attention(read_state_dict(weights)), weights)
+    return Vae(network.eval().requires_grad_(False), int(face_size))
+
+
+def build_vae(config: dict[str, Any], path: Path) -> torch.nn.Module:
+    """An untrained network for a diffusers configuration; `_class_name` tells which (AutoencoderKL when absent).
+
+    Raises:
+        WeightsError: Another class, or settings that the class does not take.
+    """
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+    classes = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    name = config.get("_class_name", "AutoencoderKL")
+    if name not in classes:
+        raise WeightsError(f"{path}: unknown autoencoder {name!r}", f"Use one of {', '.join(classes)}.")
+    settings = without_private_keys(config)
+    if name == "AutoencoderTiny":
+        settings.pop("sample_size", None)  # ours: the face size, which this class has no setting for
+    try:
+        return classes[name](**settings)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a configuration of {name}: {error}", "Use the file that belongs to it.") from None
