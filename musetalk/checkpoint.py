@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle  # for the name of the exception that torch.load raises
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, *inert_pickle.DAMAGED):
+    except (SafetensorError, OSError, *inert_pickle.DAMAGED):
         raise _damaged(path) from None
 
 
@@ -108,13 +109,15 @@ def _read_torch(path: Path) -> object:
     with path.open("rb") as file:
         is_zip = file.read(4) == inert_pickle.ZIP_MAGIC
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except (pickle.UnpicklingError, AttributeError, AssertionError, *inert_pickle.DAMAGED):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # About the pickle protocol of a file that is then refused.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except (pickle.UnpicklingError, AttributeError, AssertionError, OSError, *inert_pickle.DAMAGED):
         pass
     # torch does not say reliably whether the file is damaged or refused; looking at it without running it does.
     try:
         _, foreign = inert_pickle.read(path)
-    except inert_pickle.DAMAGED:
+    except (OSError, *inert_pickle.DAMAGED):
         raise _damaged(path) from None
     if not foreign:
         raise _damaged(path)
@@ -127,7 +130,7 @@ def _read_torch(path: Path) -> object:
 def _read_inert(path: Path) -> object:
     try:
         return inert_pickle.read(path)[0]
-    except inert_pickle.DAMAGED:
+    except (OSError, *inert_pickle.DAMAGED):
         raise _damaged(path) from None
 
 

@@ -68,8 +68,11 @@ class _Global:
         return ("builtins" if self.module == "__builtin__" else self.module, self.name)
 
 
-class _Storage(Protocol):
-    def tensor(self) -> torch.Tensor: ...
+@dataclass(frozen=True)
+class _Storage:
+    """The elements that one or more tensors of the file share, in one dimension."""
+
+    data: torch.Tensor
 
 
 class _Mark:
@@ -199,10 +202,11 @@ class _Machine:
         return Foreign(name)
 
 
-_PUSHES_ITS_ARGUMENT = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
-    "BINUNICODE8 SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES BYTEARRAY8".split()
-)
+_PUSHES_ITS_ARGUMENT = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE"),
+    *("BINBYTES", "BINBYTES8", "SHORT_BINBYTES", "BYTEARRAY8"),
+}
 _CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": set}
 
@@ -235,14 +239,14 @@ def _dict_items(arguments: object) -> Iterable[tuple[object, object]]:
 
 
 def _tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-    if not isinstance(storage, (_ZipStorage, _LegacyStorage)):
+    if not isinstance(storage, _Storage):
         raise ValueError("a tensor of the file has no storage")
-    return storage.tensor().as_strided(size, stride, offset)
+    return storage.data.as_strided(size, stride, offset)
 
 
 def _checked_dtype(kind: object) -> torch.dtype:
     if not isinstance(kind, _Global) or kind.module != "torch" or kind.name not in _DTYPES:
-        raise ValueError(f"a tensor of the file has an unknown storage type")
+        raise ValueError("a tensor of the file has an unknown storage type")
     return _DTYPES[kind.name]
 
 
@@ -255,21 +259,13 @@ class _NoStorages:
         raise ValueError("the file's header refers to tensors")
 
 
-class _ZipStorage:
-    def __init__(self, data: torch.Tensor) -> None:
-        self._data = data
-
-    def tensor(self) -> torch.Tensor:
-        return self._data
-
-
 class _ZipStorages:
     """Tensor data of the zip format: one stored (never compressed) record `data/KEY` for each storage."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         self._archive = archive
         self._folder = folder
-        self._opened: dict[str, _ZipStorage] = {}
+        self._opened: dict[str, _Storage] = {}
 
     def open(self, identifier: object) -> object:
         kind, storage_type, key, _, count = _identifier(identifier, 5)
@@ -280,24 +276,16 @@ class _ZipStorages:
             data = bytearray(_stored(self._archive, f"{self._folder}/data/{key}"))
             if len(data) != count * dtype.itemsize:
                 raise ValueError(f"the storage {key} holds {len(data)} bytes, {count * dtype.itemsize} are needed")
-            self._opened[key] = _ZipStorage(torch.frombuffer(data, dtype=dtype) if count else torch.empty(0, dtype=dtype))
+            self._opened[key] = _Storage(torch.frombuffer(data, dtype=dtype) if count else torch.empty(0, dtype=dtype))
         return self._opened[key]
 
 
-class _LegacyStorage:
-    """Tensor data of the older format. It lies after the pickle, so the storage is filled in place later."""
-
-    def __init__(self, dtype: torch.dtype, count: int) -> None:
-        self.data = torch.zeros(count, dtype=dtype)
-
-    def tensor(self) -> torch.Tensor:
-        return self.data
-
-
 class _LegacyStorages:
+    """Tensor data of the older format. It lies after the pickle, so the storages are filled in place later."""
+
     def __init__(self, file_size: int) -> None:
         self._left = file_size
-        self.opened: dict[str, _LegacyStorage] = {}
+        self.opened: dict[str, _Storage] = {}
 
     def open(self, identifier: object) -> object:
         kind, storage_type, key, _, count, view = _identifier(identifier, 6)
@@ -308,7 +296,7 @@ class _LegacyStorages:
             self._left -= count * dtype.itemsize  # Before allocating: a short file may claim any size.
             if self._left < 0:
                 raise ValueError("the file is shorter than its tensors")
-            self.opened[key] = _LegacyStorage(dtype, count)
+            self.opened[key] = _Storage(torch.zeros(count, dtype=dtype))
         return self.opened[key]
 
 

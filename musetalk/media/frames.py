@@ -583,7 +583,6 @@ def _scan(container: InputContainer, stream: VideoStream, path: Path) -> _Timing
     """Go through the packets without decoding: when frames are shown, and whether the file is all there."""
     presented: list[int | None] = []
     decoded: list[int | None] = []
-    last_units = 0
     skipped_empty = 0
     end = Fraction(0)
     try:
@@ -597,7 +596,6 @@ def _scan(container: InputContainer, stream: VideoStream, path: Path) -> _Timing
             if packet.stream is stream:
                 presented.append(packet.pts)
                 decoded.append(packet.dts)
-                last_units = packet.duration or last_units
     except av.FFmpegError as error:
         raise _cut_short(path, reason_of(error)) from error
     if not presented:
@@ -605,28 +603,36 @@ def _scan(container: InputContainer, stream: VideoStream, path: Path) -> _Timing
     _check_whole(container, stream, path, len(presented) + skipped_empty, end)
 
     time_base = stream.time_base or Fraction(1, 1000)
-    claims = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-    # AVI has no presentation times: libav makes them up, wrongly for codecs that reorder. Its muxers also start with
-    # an empty packet or two; many empty packets are dropped frames of a capture, which do take time.
-    avi = container.format.name == "avi"
-    counted = None in presented or (avi and (stream.codec_context.has_b_frames or skipped_empty <= 2))
-    chosen = [stamp for stamp in (decoded if counted else presented) if stamp is not None]
     count = len(presented)
-    if len(chosen) < count:
-        raw_claims = [stream.guessed_rate, *claims]
-        rate = next((claim for claim in raw_claims if claim and 0 < claim <= 1000), IMAGE_FPS)
+    claims = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    claimed = next((claim for claim in claims if claim and 1 <= claim <= 1000), IMAGE_FPS)
+    counted = None in presented or (container.format.name == "avi" and _avi_is_counted(stream, decoded))
+    chosen = [stamp for stamp in (decoded if counted else presented) if stamp is not None]
+    if len(chosen) < count or count == 1:
+        # Raw streams: their average rate is libav's default, the guess comes from the codec.
+        rate = stream.guessed_rate if None in presented and stream.guessed_rate else claimed
         return _Timing(rate, True, True, time_base, count, count / rate)
     stamps = np.sort(np.array(chosen, np.int64))
     constant = constant_rate(stamps, time_base, claims)
-    if constant is None and counted:
-        constant = next((claim for claim in claims if claim and 0 < claim <= 1000), IMAGE_FPS)
-    if count == 1 and last_units:
-        constant = min(1 / (last_units * time_base), constant or IMAGE_FPS)
-    rate = constant or (mean_rate(stamps, time_base, stream.average_rate) if count > 1 else IMAGE_FPS)
-    duration = count / rate if counted else int(stamps[-1] - stamps[0]) * time_base + 1 / rate
-    if constant is not None and not counted:
-        duration = (round(int(stamps[-1] - stamps[0]) * time_base * rate) + 1) / rate
-    return _Timing(rate, constant is not None, counted, time_base, count, duration)
+    if counted:
+        rate = constant or claimed
+        return _Timing(rate, True, True, time_base, count, count / rate)
+    span = int(stamps[-1] - stamps[0]) * time_base
+    if constant is not None:
+        return _Timing(constant, True, False, time_base, count, (round(span * constant) + 1) / constant)
+    rate = mean_rate(stamps, time_base, stream.average_rate)
+    return _Timing(rate, False, False, time_base, count, span + 1 / rate)
+
+
+def _avi_is_counted(stream: VideoStream, decoded: list[int | None]) -> bool:
+    """Return whether frames of an AVI should be counted instead of timed.
+
+    AVI has no presentation times: libav makes them up, wrongly for codecs that reorder. And muxers put an empty slot
+    or two at the start; many empty slots are dropped frames of a capture, which do take time.
+    """
+    stamps = [stamp for stamp in decoded if stamp is not None]
+    empty_slots = max(stamps) - min(stamps) + 1 - len(stamps) if stamps else 0
+    return stream.codec_context.has_b_frames or empty_slots <= 2
 
 
 def _cut_short(path: Path, how: str) -> InputError:
