@@ -107,6 +107,8 @@ def write_sound(
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
     with av.open("file:" + str(path.absolute()), "w", format=format) as output:
         stream: Any = output.add_stream(codec, rate=rate, layout=layout)
+        if not codec.startswith("pcm"):
+            stream.bit_rate = 192_000  # AAC's default is too low for comparing samples
         _encode_sound(output, stream, sound, rate, 0)
     return path
 

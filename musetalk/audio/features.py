@@ -112,7 +112,7 @@ class AudioFeatures:
 
 
 def cross_fade(before: np.ndarray, after: np.ndarray, start: int, length: int) -> np.ndarray:
-    """Fade linearly from one (t, S, D) array to another of the same time: `before` up to `start`, then `length` steps."""
+    """Fade linearly between two (t, S, D) arrays of the same time: `before` up to `start`, then over `length` steps."""
     weight = np.clip((np.arange(len(before)) - start + 1) / (length + 1), 0.0, 1.0).astype(before.dtype)
     weight = weight.reshape(-1, *([1] * (before.ndim - 1)))
     return before * (1 - weight) + after * weight

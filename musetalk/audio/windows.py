@@ -40,7 +40,7 @@ def window_length(padding_left: int = DEFAULT_PADDING, padding_right: int = DEFA
 def window_start(frame: int, fps: Fraction, padding_left: int = DEFAULT_PADDING) -> int:
     """First step of the window of a frame; negative before the sound begins (zeros are read there).
 
-    floor(frame · 50 / fps) − 2 · padding_left. The frame rate is a Fraction: 29.97 fps is 30000/1001 and does not drift.
+    floor(frame · 50 / fps) − 2 · padding_left. The rate is a Fraction: 29.97 fps is 30000/1001 and does not drift.
     """
     return int(frame * STEPS_PER_SECOND / Fraction(fps)) - STEPS_PER_PAD * padding_left
 

@@ -5,7 +5,7 @@ Gives the landmarks of the published pipeline (mmpose's `inference_topdown` on t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,13 +156,28 @@ class DWPoseFinder:
 
     def find(self, frames: Sequence[np.ndarray]) -> list[Face | None]:
         """The face of each frame (BGR uint8), None where S3FD sees none. Landmarks are whole pixels (published)."""
-        detections = self._detector.detect(frames)
-        with_face = [frame for frame, detection in zip(frames, detections, strict=True) if detection is not None]
-        keypoints = iter(self._keypoints.find(with_face)[0])
-        return [
-            None if detection is None else Face(landmarks=face_landmarks(next(keypoints)), detection=detection)
-            for detection in detections
-        ]
+        return faces_with_landmarks(frames, self._detector, lambda with_face: self._keypoints.find(with_face)[0])
+
+
+def faces_with_landmarks(
+    frames: Sequence[np.ndarray],
+    detector: S3FDDetector,
+    find_keypoints: Callable[[Sequence[np.ndarray]], np.ndarray],
+) -> list[Face | None]:
+    """The published order of things: whole-body keypoints count only where S3FD sees a face.
+
+    Args:
+        frames: BGR uint8 (H, W, 3).
+        detector: Says where a face is.
+        find_keypoints: Given the frames with a face, their keypoints (frames, 133, 2).
+    """
+    detections = detector.detect(frames)
+    with_face = [frame for frame, detection in zip(frames, detections, strict=True) if detection is not None]
+    keypoints = iter(find_keypoints(with_face) if with_face else ())
+    return [
+        None if detection is None else Face(landmarks=face_landmarks(next(keypoints)), detection=detection)
+        for detection in detections
+    ]
 
 
 def load_rtmpose(path: Path) -> RTMPose:

@@ -195,7 +195,8 @@ class MediaPipeFinder:
             min_detection_confidence=self._min_confidence,
         )
         self._detector = face_detection.FaceDetection(
-            model_selection=1, min_detection_confidence=self._min_confidence  # 1: full range
+            model_selection=1,  # full range
+            min_detection_confidence=self._min_confidence,
         )
 
 

@@ -38,8 +38,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 CHIN_EXTENSION = 0.015
 """How far below the chin the landmark mask's skin goes, over the height of the face box: room for an opening jaw."""
+JAW_INSET = 0.05
+"""How much narrower the landmark mask's skin is than the jaw line: the jaw kernel grows it again by about that."""
 NOSE_WIDENING = 1.5
 """Width of the nose with its wings over that of landmarks 31–35, which mark the nostrils."""
+LIPS_WIDENING = 1.4
+"""Size of the area that moves with the lips over that of the lips: `jaw` pares the cheeks only up to it."""
 
 
 class FaceParser(Protocol):
@@ -118,7 +122,7 @@ def network_input(crop: np.ndarray) -> np.ndarray:
     """A BGR crop as BiSeNet takes it: (3, 512, 512) float32, RGB, Pillow bilinear, ImageNet mean and std removed."""
     image = Image.fromarray(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB))
     scaled = np.asarray(image.resize((PARSING_SIZE, PARSING_SIZE), Image.Resampling.BILINEAR), np.float32) / 255
-    normalised = (scaled - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+    normalised = (scaled - np.asarray(IMAGENET_MEAN, np.float32)) / np.asarray(IMAGENET_STD, np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
 
@@ -126,7 +130,7 @@ class LandmarkParser:
     """Masks drawn from the 68 landmarks, without a network.
 
     The landmarks are drawn as a class map (skin, nose, lips) that then takes the published way, so that mode and cheek
-    widths mean the same as with `BiSeNetParser`. Hair or a hand before the face is not seen; `neck` adds nothing to `raw`.
+    widths mean the same as with `BiSeNetParser`. Hair or a hand before the face is not seen; `neck` is the same as `raw`.
 
     Args:
         mode, left_cheek_width, right_cheek_width: see `parsing_mask`.
@@ -166,19 +170,27 @@ def landmark_labels(landmarks: np.ndarray) -> np.ndarray:
     # All of the lower jaw moves when the mouth opens, the ears do not.
     share = np.clip((jaw[:, 1] - landmarks[BOX_CENTRE, 1]) / max(half_height, 1.0), 0, 1)
     jaw[:, 1] += share**2 * 2 * half_height * CHIN_EXTENSION
+    centre_x = (jaw[:, 0].min() + jaw[:, 0].max()) / 2
+    jaw[:, 0] = centre_x + (jaw[:, 0] - centre_x) * (1 - JAW_INSET)
     brows = np.concatenate([landmarks[LEFT_BROW], landmarks[RIGHT_BROW]])
     nostrils = landmarks[NOSE_BASE]
     middle = nostrils.mean(axis=0)
     nose = np.concatenate([landmarks[NOSE_BRIDGE], nostrils, middle + (nostrils - middle) * (NOSE_WIDENING, 1)])
 
+    lips = landmarks[OUTER_LIPS]
+    lips_middle = (lips.min(axis=0) + lips.max(axis=0)) / 2
+
     labels = np.zeros((PARSING_SIZE, PARSING_SIZE), np.uint8)
     _fill(labels, np.concatenate([jaw, brows[::-1]]), SKIN)
+    around_lips = np.zeros_like(labels)
+    _fill(around_lips, lips_middle + (lips - lips_middle) * LIPS_WIDENING, 1)
+    labels[(around_lips == 1) & (labels == SKIN)] = UPPER_LIP
     _fill(labels, cv2.convexHull(nose.astype(np.float32))[:, 0], NOSE)
-    _fill(labels, landmarks[OUTER_LIPS], UPPER_LIP)
+    _fill(labels, lips, UPPER_LIP)
     return labels
 
 
 def _fill(labels: np.ndarray, polygon: np.ndarray, label: int) -> None:
     fraction_bits = 4
     points = np.rint(np.asarray(polygon, np.float64) * (1 << fraction_bits)).astype(np.int32)
-    cv2.fillPoly(labels, [points], label, lineType=cv2.LINE_8, shift=fraction_bits)
+    cv2.fillPoly(labels, [points], (label,), lineType=cv2.LINE_8, shift=fraction_bits)

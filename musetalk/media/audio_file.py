@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,9 @@ from av.container import InputContainer
 
 from musetalk.errors import InputError
 from musetalk.media.ffmpeg import open_media, packets
+
+# Samples a second of the result's sound.
+TRACK_RATE = 48000
 
 # Gaps and overlaps in the time stamps up to this are rounding; ffmpeg's aresample draws the line at the same length.
 _STAMP_TOLERANCE = Fraction(1, 10)
@@ -41,11 +45,11 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive samples: (n,) float32 mono at `rate`, from a source of `channels`."""
+    """Consecutive samples, (channels, n) float32 at `rate`, from a source with `stored_channels`."""
 
     samples: np.ndarray
     rate: int
-    channels: int
+    stored_channels: int
 
 
 def probe_audio(path: str | Path) -> AudioInfo:
@@ -57,9 +61,9 @@ def probe_audio(path: str | Path) -> AudioInfo:
     path = Path(path)
     duration = Fraction(0)
     rate = channels = 0
-    for block in _mono_blocks(path):
-        duration += Fraction(len(block.samples), block.rate)
-        rate, channels = block.rate, block.channels
+    for block in _blocks(path):
+        duration += Fraction(block.samples.shape[1], block.rate)
+        rate, channels = block.rate, block.stored_channels
     return AudioInfo(path, duration, rate, channels)
 
 
@@ -67,7 +71,7 @@ def read_audio(path: str | Path, sample_rate: int = 16000) -> np.ndarray:
     """Return the first audio stream of a file as mono samples.
 
     Channels are averaged. A stream that starts after its file does begins with silence, and gaps in it are silent, as
-    in the sound track that `VideoWriter` makes of the same file.
+    in the sound track that `VideoWriter` makes of the same file: both are decoded here.
 
     Returns:
         (n,) float32 in [-1, 1], n = floor(duration * sample_rate) but at least 1.
@@ -75,45 +79,86 @@ def read_audio(path: str | Path, sample_rate: int = 16000) -> np.ndarray:
     Raises:
         InputError: The file is missing or unreadable, has no sound, or not one sample.
     """
-    import soxr
-
-    path = Path(path)
     samples = bytearray()  # grows in place: an hour of sound is not held twice
-    duration = Fraction(0)
-    resampler: soxr.ResampleStream | None = None
-    resampler_rate = 0
-
-    def add(part: np.ndarray) -> None:
-        nonlocal samples
-        samples += np.clip(part, -1.0, 1.0).astype(np.float32, copy=False).tobytes()
-
-    for block in _mono_blocks(path):
-        duration += Fraction(len(block.samples), block.rate)
-        if block.rate != resampler_rate:
-            if resampler is not None:
-                add(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-            resampler_rate = block.rate
-            same = block.rate == sample_rate
-            resampler = None if same else soxr.ResampleStream(block.rate, sample_rate, 1, dtype="float32", quality="HQ")
-        add(block.samples if resampler is None else resampler.resample_chunk(block.samples))
-    if resampler is not None:
-        add(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    length = max(1, int(duration * sample_rate))
-    samples += bytes(max(0, 4 * length - len(samples)))
-    return np.frombuffer(samples, np.float32)[:length]
+    for part in _resampled(_averaged(_blocks(Path(path))), sample_rate):
+        samples += part.tobytes()
+    return np.frombuffer(samples, np.float32)
 
 
-def leading_silence(path: str | Path) -> Fraction:
-    """Return by how many seconds the first audio stream starts later than its file; 0 for a sound file.
+def track_channels(path: str | Path) -> int:
+    """Return the channels, 1 or 2, of the track that `write_track` makes of a file.
 
     Raises:
         InputError: The file is missing or unreadable, has no sound, or not one sample.
     """
-    path = Path(path)
-    with open_media(path, "sound") as container:
-        for frame in _decode(container, _audio_stream(container, path), path):
-            return _start(frame, container)
-    raise _no_samples(path)
+    return 1 if next(_blocks(Path(path))).stored_channels == 1 else 2
+
+
+def write_track(path: str | Path, target: Path, seconds: Fraction) -> None:
+    """Write the first audio stream of a file as raw 16-bit samples: TRACK_RATE, `track_channels` interleaved.
+
+    The sound is decoded here rather than by the ffmpeg that encodes it: versions of ffmpeg disagree about where a file's
+    time starts and how much a codec's priming is, which moves the sound by tens of milliseconds.
+
+    Args:
+        path: Any file with sound.
+        target: Raw file to write.
+        seconds: Length at which the sound is cut; a shorter one stays shorter.
+
+    Raises:
+        InputError: The file is missing or unreadable, has no sound, or not one sample.
+        OSError: The target cannot be written.
+    """
+    layout = "mono" if track_channels(path) == 1 else "stereo"
+    left = math.ceil(seconds * TRACK_RATE)
+    with target.open("xb") as output:
+        for part in _resampled(_blocks(Path(path), layout), TRACK_RATE):
+            output.write((part[:left] * 32767).round().astype("<i2").tobytes())
+            left -= len(part)
+            if left <= 0:
+                return
+
+
+def _averaged(blocks: Iterator[_Block]) -> Iterator[_Block]:
+    for block in blocks:
+        mono = block.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        yield _Block(mono, block.rate, block.stored_channels)
+
+
+def _resampled(blocks: Iterator[_Block], rate: int) -> Iterator[np.ndarray]:
+    """Yield (n, channels) float32 in [-1, 1] at `rate`; floor(duration * rate) samples in all, at least 1."""
+    import soxr
+
+    duration = Fraction(0)
+    made = 0
+    resampler: soxr.ResampleStream | None = None
+    now = 0
+    channels = 1
+
+    def take(part: np.ndarray, last: bool) -> np.ndarray:
+        nonlocal made
+        out = part if resampler is None else resampler.resample_chunk(part, last=last)
+        out = np.clip(out, -1.0, 1.0)[: max(1, int(duration * rate)) - made]
+        made += len(out)
+        return out
+
+    for block in blocks:
+        part = np.ascontiguousarray(block.samples.T)
+        channels = part.shape[1]
+        if block.rate != now:
+            if resampler is not None:
+                yield take(part[:0], True)
+            now = block.rate
+            resampler = None
+            if now != rate:
+                resampler = soxr.ResampleStream(now, rate, channels, dtype="float32", quality="HQ")
+        duration += Fraction(len(part), now)
+        yield take(part, False)
+    if resampler is not None:
+        yield take(np.zeros((0, channels), np.float32), True)
+    missing = max(1, int(duration * rate)) - made
+    if missing > 0:
+        yield np.zeros((missing, channels), np.float32)
 
 
 def _audio_stream(container: InputContainer, path: Path) -> AudioStream:
@@ -141,6 +186,25 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Itera
                 yield frame
 
 
+def _with_length(frames: Iterator[av.AudioFrame], container: InputContainer) -> Iterator[tuple[av.AudioFrame, int]]:
+    """Yield (frame, how many of its samples count).
+
+    An mp4 states in the last packet's duration where the sound ends; the coded frame is padded beyond it. Other
+    containers mark the padding so that libav drops it, and their durations are rounded.
+    """
+    held: av.AudioFrame | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, held.samples
+        held = frame
+    if held is None:
+        return
+    length = held.samples
+    if "mp4" in container.format.name.split(",") and held.duration and held.time_base:
+        length = min(length, round(held.duration * held.time_base * held.sample_rate))
+    yield held, length
+
+
 def _start(frame: av.AudioFrame, container: InputContainer) -> Fraction:
     """Return the seconds from the start of the file to the first audio frame."""
     if frame.pts is None or frame.time_base is None or container.start_time is None:
@@ -148,40 +212,44 @@ def _start(frame: av.AudioFrame, container: InputContainer) -> Fraction:
     return max(Fraction(0), frame.pts * frame.time_base - Fraction(container.start_time, av.time_base))
 
 
-def _mono_blocks(path: Path) -> Iterator[_Block]:
+def _blocks(path: Path, layout: str | None = None) -> Iterator[_Block]:
     """Yield the sound in order, without gaps, from the start of the file.
+
+    Args:
+        path: Any file with sound.
+        layout: "mono" or "stereo" to mix down to; None keeps the channels (silence then has one).
 
     Raises:
         InputError: The file is missing or unreadable, has no sound, or not one sample.
     """
+    silent_channels = 2 if layout == "stereo" else 1
     with open_media(path, "sound") as container:
         stream = _audio_stream(container, path)
         converter: AudioResampler | None = None
-        layout: tuple[str, int, int] | None = None
+        coded: tuple[str, str, int] | None = None
         position = origin = Fraction(0)  # seconds handed out; time stamp that position 0 has
-        for frame in _decode(container, stream, path):
+        for frame, length in _with_length(_decode(container, stream, path), container):
             rate, channels = frame.sample_rate, len(frame.layout.channels)
-            if layout is None:
+            if coded is None:
                 lead = _start(frame, container)
                 origin = _stamp(frame, lead) - lead
             due = _stamp(frame, origin + position) - origin
             missing = round((due - position) * rate)
             # The start is filled to the sample, later gaps only beyond the tolerance.
-            if missing > 0 and (layout is None or due - position > _STAMP_TOLERANCE):
-                yield from _silence(missing, rate, channels)
+            if missing > 0 and (coded is None or due - position > _STAMP_TOLERANCE):
+                for size in _pieces(missing):
+                    yield _Block(np.zeros((silent_channels, size), np.float32), rate, channels)
                 position += Fraction(missing, rate)
-                missing = 0
-            if (frame.format.name, channels, rate) != layout:
-                layout = frame.format.name, channels, rate
-                converter = AudioResampler(format="fltp")
+            overlap = -missing if position - due > _STAMP_TOLERANCE else 0
+            if (frame.format.name, frame.layout.name, rate) != coded:
+                coded = frame.format.name, frame.layout.name, rate
+                converter = AudioResampler(format="fltp", layout=layout)
             assert converter is not None
             for part in converter.resample(frame):
-                mono = np.nan_to_num(part.to_ndarray().mean(axis=0, dtype=np.float32))
-                if position - due > _STAMP_TOLERANCE:
-                    mono = mono[min(len(mono), -missing) :]
-                if len(mono):
-                    yield _Block(mono, rate, channels)
-                    position += Fraction(len(mono), rate)
+                samples = np.nan_to_num(part.to_ndarray())[:, overlap:length]
+                if samples.shape[1]:
+                    yield _Block(samples, rate, channels)
+                    position += Fraction(samples.shape[1], rate)
         if not position:
             raise _no_samples(path)
 
@@ -192,8 +260,6 @@ def _stamp(frame: av.AudioFrame, otherwise: Fraction) -> Fraction:
     return frame.pts * frame.time_base
 
 
-def _silence(count: int, rate: int, channels: int) -> Iterator[_Block]:
-    while count > 0:
-        size = min(count, _SILENCE_BLOCK)
-        yield _Block(np.zeros(size, np.float32), rate, channels)
-        count -= size
+def _pieces(count: int) -> Iterator[int]:
+    for start in range(0, count, _SILENCE_BLOCK):
+        yield min(_SILENCE_BLOCK, count - start)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from musetalk.errors import OutputError
-from musetalk.media.audio_file import leading_silence
+from musetalk.media.audio_file import TRACK_RATE, track_channels, write_track
 from musetalk.media.ffmpeg import file_url, require_encoders
 from musetalk.media.frames import ColorTags
 
@@ -54,8 +54,8 @@ def encode_command(
     fps: Fraction,
     *,
     frame_count: int,
-    audio: Path | None = None,
-    audio_delay: Fraction = Fraction(0),
+    track: Path | None = None,
+    channels: int = 2,
     color: ColorTags | None = None,
     sample_aspect: Fraction = Fraction(1),
     crf: int = DEFAULT_CRF,
@@ -73,8 +73,8 @@ def encode_command(
         height: Pixels down, even.
         fps: Frame rate, passed as a ratio.
         frame_count: Frames that will be piped; the length of the sound.
-        audio: File whose first audio stream is the sound; None makes a video without a sound track.
-        audio_delay: Seconds of silence before the audio stream.
+        track: Raw samples of `write_track`; None makes a video without a sound track.
+        channels: Channels of the track.
         color: Tags of the source.
         sample_aspect: Width of a pixel over its height.
         crf: x264's constant rate factor.
@@ -117,17 +117,9 @@ def encode_command(
         "movflags": "+faststart",
         "format": "mp4",
     }
-    if audio is not None:
-        sound = ffmpeg_python.input(file_url(audio), protocol_whitelist="file")["a:0"]
-        # The delay is stated, not taken from the file: ffmpeg versions disagree on what a file's time 0 is.
-        delay = f"+{_seconds(audio_delay)}/TB" if audio_delay else ""
-        sound = (
-            sound.filter("asetpts", f"PTS-STARTPTS{delay}")
-            .filter("aresample", **{"async": 1, "first_pts": 0})
-            .filter("aformat", sample_rates="44100|48000", channel_layouts="mono|stereo")
-            .filter("apad")
-            .filter("atrim", end=_seconds(frame_count / fps))
-        )
+    if track is not None:
+        sound = ffmpeg_python.input(file_url(track), format="s16le", ar=TRACK_RATE, ac=channels).audio
+        sound = sound.filter("apad").filter("atrim", end=_seconds(frame_count / fps))
         streams.append(sound)
         options |= {"acodec": "aac", "audio_bitrate": AUDIO_BITRATE}
     output = ffmpeg_python.output(*streams, file_url(target), **options)
@@ -192,7 +184,7 @@ def cause_in(lines: Iterable[str]) -> str:
 class VideoWriter:
     """Encodes frames to one H.264/AAC mp4 as they come.
 
-    A context manager. ffmpeg writes a hidden file beside the result, which takes the result's name when all is done; on
+    A context manager. The sound is decoded into a hidden file beside the result; ffmpeg writes another, which takes the result's name when all is done; on
     any exception, KeyboardInterrupt included, ffmpeg is ended and the hidden file removed. Odd sizes get a repeated
     column or row, since the pixel format needs even ones.
     """
@@ -240,6 +232,9 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._frame_count = frame_count
         self._temporary = _temporary(path)
+        self._track = self._temporary.with_suffix(".pcm")
+        self._audio = audio
+        self._seconds = frame_count / fps
         self._command = encode_command(
             ffmpeg,
             self._temporary,
@@ -247,8 +242,8 @@ class VideoWriter:
             height + height % 2,
             fps,
             frame_count=frame_count,
-            audio=audio,
-            audio_delay=leading_silence(audio) if audio is not None else Fraction(0),
+            track=self._track if audio is not None else None,
+            channels=track_channels(audio) if audio is not None else 2,
             color=color,
             sample_aspect=sample_aspect,
             crf=crf,
@@ -283,6 +278,8 @@ class VideoWriter:
             raise
 
     def _start(self) -> None:
+        if self._audio is not None:
+            write_track(self._audio, self._track, self._seconds)
         # A session of its own: Ctrl-C goes to this program alone, which then ends ffmpeg.
         self._process = subprocess.Popen(
             self._command,
@@ -375,6 +372,7 @@ class VideoWriter:
             os.replace(self._temporary, self._path)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
+        _remove(self._track)
 
     def _abort(self) -> None:
         process = self._process
@@ -392,6 +390,7 @@ class VideoWriter:
             if process.stderr is not None:
                 process.stderr.close()
         _remove(self._temporary)
+        _remove(self._track)
 
 
 class PngFolder:

@@ -32,7 +32,7 @@ class AudioEncoder:
         extractor: The log-mel front end that belongs to it.
     """
 
-    def __init__(self, network: torch.nn.Module, extractor: WhisperFeatureExtractor) -> None:
+    def __init__(self, network: Any, extractor: WhisperFeatureExtractor) -> None:
         self.network = network
         self.extractor = extractor
         self.segment_steps = int(network.config.max_source_positions)
@@ -76,7 +76,7 @@ def load_audio_encoder(folder: Path) -> AudioEncoder:
     return AudioEncoder(network.eval().requires_grad_(False), extractor)
 
 
-def build_audio_encoder(config: dict[str, Any], path: Path) -> torch.nn.Module:
+def build_audio_encoder(config: dict[str, Any], path: Path) -> Any:
     """An untrained Whisper encoder.
 
     Raises:
@@ -103,5 +103,6 @@ def build_feature_extractor(config: dict[str, Any], folder: Path) -> WhisperFeat
         return WhisperFeatureExtractor(**config)
     except (TypeError, ValueError) as error:
         raise WeightsError(
-            f"{folder / 'preprocessor_config.json'}: not a Whisper feature extractor: {error}", "Use the file of the weights."
+            f"{folder / 'preprocessor_config.json'}: not a Whisper feature extractor: {error}",
+            "Use the file of the weights.",
         ) from None

@@ -36,7 +36,7 @@ def load_networks(paths: NetworkPaths, placement: Placement) -> Networks:
     for image_network in (networks.vae.network, networks.unet.network):
         # The casts are apart because .to() with all three leaves the memory format of some layers as it was.
         image_network.to(device=placement.device, dtype=placement.dtype)
-        image_network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        image_network.to(memory_format=torch.channels_last)
     networks.audio_encoder.network.to(placement.device)
     return networks
 

@@ -112,7 +112,9 @@ class _SpatialPyramidPooling(nn.Module):
         return self.conv2(torch.cat((x, *pooled), dim=1))
 
 
-class _CSPNeXt(nn.Module):
+class CSPNeXt(nn.Module):
+    """The backbone: (batch, 3, H, W) to (batch, 1024, H/32, W/32)."""
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(_Conv(3, 32, 3, stride=2), _Conv(32, 32, 3), _Conv(32, 64, 3))
@@ -193,7 +195,7 @@ class RTMPose(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = _CSPNeXt()
+        self.backbone = CSPNeXt()
         self.head = _SimCCHead()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ class Unet:
         network: A diffusers UNet2DConditionModel in eval mode.
     """
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         self.network = network
         self.in_channels = int(network.config.in_channels)
         self.out_channels = int(network.config.out_channels)
@@ -61,7 +61,7 @@ def load_unet(config_path: Path, weights_path: Path) -> Unet:
     return Unet(network.eval().requires_grad_(False))
 
 
-def build_unet(config: dict[str, Any], path: Path) -> torch.nn.Module:
+def build_unet(config: dict[str, Any], path: Path) -> Any:
     """An untrained UNet2DConditionModel.
 
     Raises:

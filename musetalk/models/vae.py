@@ -47,7 +47,7 @@ class Vae:
         face_size: Side of the square face images in pixels.
     """
 
-    def __init__(self, network: torch.nn.Module, face_size: int = DEFAULT_FACE_SIZE) -> None:
+    def __init__(self, network: Any, face_size: int = DEFAULT_FACE_SIZE) -> None:
         self.network = network
         self.face_size = face_size
         self.scaling_factor = float(network.config.scaling_factor)
@@ -109,7 +109,7 @@ def load_vae(folder: Path) -> Vae:
     return Vae(network.eval().requires_grad_(False), int(face_size))
 
 
-def build_vae(config: dict[str, Any], path: Path) -> torch.nn.Module:
+def build_vae(config: dict[str, Any], path: Path) -> Any:
     """An untrained network for a diffusers configuration; `_class_name` tells which (AutoencoderKL when absent).
 
     Raises:
@@ -117,7 +117,7 @@ def build_vae(config: dict[str, Any], path: Path) -> torch.nn.Module:
     """
     from diffusers import AutoencoderKL, AutoencoderTiny
 
-    classes = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    classes: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
     name = config.get("_class_name", "AutoencoderKL")
     if name not in classes:
         raise WeightsError(f"{path}: unknown autoencoder {name!r}", f"Use one of {', '.join(classes)}.")
@@ -127,4 +127,6 @@ def build_vae(config: dict[str, Any], path: Path) -> torch.nn.Module:
     try:
         return classes[name](**settings)
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a configuration of {name}: {error}", "Use the file that belongs to it.") from None
+        raise WeightsError(
+            f"{path}: not a configuration of {name}: {error}", "Use the file that belongs to it."
+        ) from None

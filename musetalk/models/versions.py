@@ -21,6 +21,7 @@ class VersionSpec:
         shifts_box: Whether bbox_shift applies.
         face_finder: What `--face_finder auto` takes when the published weights are not there, or for mini always.
         parser: Likewise for `--parser auto`.
+        fades_inside_box: Whether the mask fades out inside the box; published versions leave half of it at the edge.
         bundled: Whether the weights come with the project.
     """
 
@@ -34,6 +35,7 @@ class VersionSpec:
     shifts_box: bool
     face_finder: str = "mediapipe"
     parser: str = "landmarks"
+    fades_inside_box: bool = False
     bundled: bool = False
 
 
@@ -69,6 +71,7 @@ VERSIONS: dict[str, VersionSpec] = {
             parsing_mode="jaw",
             lowers_chin=True,
             shifts_box=False,
+            fades_inside_box=True,
             bundled=True,
         ),
     )

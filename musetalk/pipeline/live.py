@@ -183,12 +183,10 @@ class LiveStates:
             raise self._wrong_count(str(len(self.boxes)))
 
     def _until_turn(self, frames: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-        expected = 0
-        for index, frame in frames:
+        for expected, (index, frame) in enumerate(frames):
             if index != expected:
                 self._turn = (index, frame)
                 return
-            expected += 1
             yield index, frame
 
     def _later_passes(self, frames: Iterator[tuple[int, np.ndarray]]) -> Iterator[_Found]:

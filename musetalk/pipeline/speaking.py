@@ -39,9 +39,7 @@ def generated_frames(
     """Give each frame that has a face a new one, in batches; every frame takes its audio window, face or not."""
     for batch in batched(located, batch_size):
         heard = list(islice(windows, len(batch)))
-        with_face = [
-            (item, window) for item, window in zip(batch, heard, strict=True) if item.placement is not None
-        ]
+        with_face = [(item, window) for item, window in zip(batch, heard, strict=True) if item.placement is not None]
         faces: Iterator[np.ndarray] = iter(())
         if with_face:
             latents = states.latents([item for item, _ in with_face])

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -149,6 +150,17 @@ class Stages:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
+
+    @contextmanager
+    def spend(self, name: str) -> Iterator[None]:
+        """Time the work on one item of a stage that is not an iterator, such as writing."""
+        stage = self.times.setdefault(name, StageTime(name))
+        began = time.perf_counter()
+        yield
+        stage.seconds += time.perf_counter() - began
+        stage.items += 1
+        if self._advance is not None:
+            self._advance(name)
 
     def _waiting(self) -> float:
         return getattr(self._waited, "seconds", 0.0)

@@ -28,6 +28,7 @@ class Look:
     hair: np.ndarray
     eye: np.ndarray
     teeth: np.ndarray
+    cloth: np.ndarray
     shine: float
     mottling: float
     freckles: float
@@ -84,6 +85,7 @@ def random_look(rng: np.random.Generator, identity_modes: int) -> Look:
         hair=HAIR_TONES[rng.integers(len(HAIR_TONES))] * rng.uniform(0.6, 1.3),
         eye=EYE_TONES[rng.integers(len(EYE_TONES))] * rng.uniform(0.6, 1.3),
         teeth=linear([rng.uniform(205, 240), rng.uniform(195, 232), rng.uniform(170, 225)]),
+        cloth=linear(np.clip(rng.uniform(20, 235) + rng.normal(0, 35, 3), 5, 250)),
         shine=rng.uniform(0.05, 0.7),
         mottling=rng.uniform(0.2, 1.0),
         freckles=max(0.0, rng.uniform(-1.0, 0.8)),

@@ -30,7 +30,7 @@ in vec3 eye_position; in vec3 eye_normal; in vec3 body; in vec4 fa; in vec4 fb;
 uniform sampler3D noise; uniform vec3 noise_offset;
 uniform vec3 light_direction[3]; uniform vec3 light_color[3]; uniform vec3 ambient;
 uniform float exposure; uniform float flatness;
-uniform vec3 skin, lip, hair, eye, teeth;
+uniform vec3 skin, lip, hair, eye, teeth, cloth;
 uniform float shine, mottling, freckles, blush, beard, moustache, brow, lashes, bald, hair_drop;
 uniform vec3 eye_left, eye_right; uniform vec2 gaze;
 out vec4 color;
@@ -72,6 +72,11 @@ void main() {
         bump = mix(bump, vec3(0.9 * strand, 0.15 * strand, 0.9 * (lock_shade - 0.5)), on_hair);
         rough = mix(rough, 0.45, on_hair); gloss = mix(gloss, 0.35, on_hair);
         wrap *= 1.0 - 0.7 * max(on_hair, fuzzy);
+        float below_collar = -11.6 - 0.09 * max(body.z, 0.0) * max(0.0, 4.0 - abs(body.x)) - body.y;
+        float on_cloth = smoothstep(-0.04, 0.04, below_collar);
+        float weave = texture(noise, vec3(body.xy * 1.6, 0.3)).z - 0.5;
+        albedo = mix(albedo, cloth * (1.0 + 0.25 * weave + 0.2 * coarse.x) * smoothstep(-0.1, 0.35, below_collar), on_cloth);
+        gloss *= 1.0 - on_cloth; wrap *= 1.0 - on_cloth;
     } else if (material == MOUTH) {
         albedo = vec3(0.22, 0.045, 0.04) * (0.6 + 0.5 * coarse.x); rough = 0.4; gloss = 0.25;
     } else if (material == GUMS) {
@@ -244,10 +249,10 @@ class Renderer:
         self._set("ambient", lighting.ambient)
         self._set("exposure", lighting.exposure)
         self._set("flatness", lighting.flatness)
-        for name in ("skin", "lip", "hair", "eye", "teeth", "shine", "mottling", "freckles", "blush", "beard", "moustache"):
+        for name in ("skin", "lip", "hair", "eye", "teeth", "cloth", "shine", "mottling", "freckles", "blush"):
             self._set(name, getattr(look, name))
-        self._set("brow", look.brow)
-        self._set("lashes", look.lashes)
+        for name in ("beard", "moustache", "brow", "lashes"):
+            self._set(name, getattr(look, name))
         self._set("bald", float(look.hair_style < 0))
         self._set("hair_drop", -look.hairline_shift)
         self._set("noise_offset", look.noise_offset)

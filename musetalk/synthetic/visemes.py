@@ -1,7 +1,8 @@
 """Mouth movement of synthetic speech: a mouth shape for every phone, blended by dominance functions.
 
 Each phone pulls the mouth to its shape with a strength that fades with the distance in time, and the mouth is the
-weighted mean (Cohen and Massaro 1993). Channels are named as the head model names its expressions; both sides move alike.
+weighted mean (Cohen and Massaro 1993). Channels are named as the head model names its expressions; both sides move
+alike.
 """
 
 from __future__ import annotations

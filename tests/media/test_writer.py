@@ -46,12 +46,12 @@ def _value(command: list[str], option: str) -> str:
 def test_command_passes_exact_rates_and_absolute_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = encode_command(
-        "ffmpeg", Path("-o.mp4"), 64, 48, Fraction(30000, 1001), frame_count=30, audio=Path("-a.wav")
+        "ffmpeg", Path("-o.mp4"), 64, 48, Fraction(30000, 1001), frame_count=30, track=Path("-a.pcm")
     )
     assert command[0] == "ffmpeg"
     assert _value(command, "-framerate") == _value(command, "-r") == "30000/1001"
     assert _value(command, "-video_size") == "64x48"
-    assert f"file:{tmp_path}/-o.mp4" in command and f"file:{tmp_path}/-a.wav" in command
+    assert f"file:{tmp_path}/-o.mp4" in command and f"file:{tmp_path}/-a.pcm" in command
     assert "atrim=end=1.001000" in _value(command, "-filter_complex")
     assert _value(command, "-movflags") == "+faststart"
 
@@ -68,13 +68,6 @@ def test_command_colors() -> None:
     assert "out_color_matrix=bt709" in filters(None) and "color_trc=bt709" in filters(None)
     kept = filters(ColorTags("bt2020nc", "bt2020", "arib-std-b67", False))
     assert "out_color_matrix=bt2020" in kept and "color_trc=arib-std-b67" in kept and "color_primaries=bt2020" in kept
-
-
-def test_command_states_the_delay_of_the_sound() -> None:
-    command = encode_command(
-        "f", Path("o"), 2, 2, Fraction(25), frame_count=1, audio=Path("a"), audio_delay=Fraction(1, 3)
-    )
-    assert "PTS-STARTPTS+0.333333/TB" in _value(command, "-filter_complex")
 
 
 def test_the_cause_among_the_messages() -> None:

@@ -1,0 +1,165 @@
+"""What the commands share: flags, the way from an error to an exit code, and a clean end on signals."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from types import FrameType
+
+from musetalk.audio.windows import DEFAULT_PADDING
+from musetalk.errors import MuseTalkError
+from musetalk.face.boxes import SMOOTHING_RADIUS
+from musetalk.face.masks import DEFAULT_CHEEK_WIDTH, PARSING_MODES
+from musetalk.models.device import DTYPES
+from musetalk.models.versions import VERSIONS
+from musetalk.pipeline.backends import FINDERS, PARSERS
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_TERMINATED = 143  # 128 + SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: unwinds like Ctrl-C, so that everything is cleaned up in the same places."""
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Run a command and give its exit code; expected errors become two lines on standard error, without a traceback."""
+    _listen_to_sigterm()
+    try:
+        return command()
+    except MuseTalkError as error:
+        print_error(error)
+        return error.exit_code
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return EXIT_TERMINATED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def print_error(error: MuseTalkError, of: str | None = None) -> None:
+    """One line of what, one of how to fix it, on standard error."""
+    where = f"{of}: " if of else ""
+    print(f"error: {where}{error.what}\n  fix: {error.fix}", file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """One line for the user, at once."""
+    print(line, flush=True)
+
+
+def _listen_to_sigterm() -> None:
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # A second signal must not interrupt the cleaning up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def frame_rate(text: str) -> Fraction:
+    """A frame rate from the command line: 25, 29.97, 30000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 25, 29.97 or 30000/1001") from None
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not a frame rate between 0 and 1000")
+    return rate
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    """The argparse type of whole numbers from a lowest one on."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{text} is below {lowest}")
+        return value
+
+    return parse
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which networks run, and where."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--version", choices=tuple(VERSIONS), default="v15", help="model version (default: v15)")
+    group.add_argument("--models_dir", default="models", help="folder of all weights (default: models)")
+    group.add_argument("--unet_config", help="the UNet's musetalk.json (default: that of --version)")
+    group.add_argument("--unet_model_path", help="the UNet's weights (default: those of --version)")
+    group.add_argument("--vae_type", help="the VAE's folder under --models_dir (default: that of --version)")
+    group.add_argument("--whisper_dir", help="folder of the audio encoder (default: that of --version)")
+    group.add_argument("--gpu_id", type=int, default=0, help="CUDA device; -1: the CPU (default: 0)")
+    group.add_argument(
+        "--dtype",
+        choices=("auto", *DTYPES),
+        default="auto",
+        help="numbers of UNet and VAE; auto: float16 on CUDA, bfloat16 on CPUs that have it (default: auto)",
+    )
+    group.add_argument("--use_float16", action="store_true", help="the published way to ask for float16")
+    group.add_argument("--ffmpeg_path", help="an ffmpeg binary or its folder (default: found by itself)")
+
+
+def add_face_arguments(parser: argparse.ArgumentParser) -> None:
+    """How faces are found and put back."""
+    group = parser.add_argument_group("face")
+    group.add_argument(
+        "--bbox_shift", type=int, default=0, help="v1: move the box's centre down by pixels (default: 0)"
+    )
+    group.add_argument(
+        "--extra_margin",
+        type=at_least(0),
+        default=10,
+        help="v15, mini: lower the box's chin edge by pixels (default: 10)",
+    )
+    group.add_argument(
+        "--parsing_mode", choices=PARSING_MODES, help="mask: raw, jaw or neck (default: jaw; raw for v1, as published)"
+    )
+    group.add_argument("--left_cheek_width", type=at_least(0), default=DEFAULT_CHEEK_WIDTH, help="of jaw (default: 90)")
+    group.add_argument(
+        "--right_cheek_width", type=at_least(0), default=DEFAULT_CHEEK_WIDTH, help="of jaw (default: 90)"
+    )
+    group.add_argument("--face_finder", choices=("auto", *FINDERS), default="auto", help="default: auto")
+    group.add_argument("--parser", choices=("auto", *PARSERS), default="auto", help="default: auto")
+    group.add_argument(
+        "--smooth_boxes",
+        nargs="?",
+        type=at_least(0),
+        const=SMOOTHING_RADIUS,
+        default=SMOOTHING_RADIUS,
+        metavar="FRAMES",
+        help=f"frames to each side that boxes are smoothed over; 0: the published boxes (default: {SMOOTHING_RADIUS})",
+    )
+    group.add_argument(
+        "--no-smooth_boxes",
+        "--no_smooth_boxes",
+        dest="smooth_boxes",
+        action="store_const",
+        const=0,
+        help="the same as 0",
+    )
+
+
+def add_audio_arguments(parser: argparse.ArgumentParser) -> None:
+    """How much sound a frame sees."""
+    group = parser.add_argument_group("sound")
+    for side, when in (("left", "before"), ("right", "after")):
+        group.add_argument(
+            f"--audio_padding_length_{side}",
+            type=at_least(0),
+            default=DEFAULT_PADDING,
+            help=f"sound {when} a frame that it sees, in 25 fps frames (default: {DEFAULT_PADDING})",
+        )
+
+
+def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; trailing words of the form key=value become `overrides`. Usage errors end the program with code 2."""
+    parser.add_argument("overrides", nargs="*", metavar="task.key=value", help="changes to the task file")
+    return parser.parse_intermixed_args(arguments)

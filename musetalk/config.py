@@ -1,0 +1,174 @@
+"""The task file of inference: read, merged with overrides and checked in one place, all errors at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from musetalk.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class InferenceTask:
+    """One entry of configs/inference/test.yaml.
+
+    Attributes:
+        name: The entry's own name.
+        video_path: A video, an image or a folder of numbered images.
+        audio_path: A sound, or a video with sound.
+        bbox_shift: None: --bbox_shift.
+        result_name: Name of the result; None: --output_vid_name, else made of the two inputs' names.
+    """
+
+    name: str
+    video_path: Path
+    audio_path: Path
+    bbox_shift: int | None = None
+    result_name: str | None = None
+
+
+_TASK_TYPES: dict[str, type] = {"video_path": str, "audio_path": str, "bbox_shift": int, "result_name": str}
+_REQUIRED = ("video_path", "audio_path")
+_IN_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a list of keys"}
+
+assert set(_TASK_TYPES) == {f.name for f in fields(InferenceTask)} - {"name"}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """', did you mean …?' when a known word is near, else the list of them."""
+    options = list(known)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known are {', '.join(options)}"
+
+
+def load_tasks(path: Path, overrides: Sequence[str] = ()) -> list[InferenceTask]:
+    """The tasks of a YAML file.
+
+    Args:
+        path: The file; relative paths in it are relative to the working directory (published).
+        overrides: `task.key=value`, each replacing or adding one value.
+
+    Raises:
+        ConfigError: The file cannot be read, or keys, values or overrides are wrong; all of them are named.
+    """
+    content = merge_overrides(read_yaml(path), overrides)
+    problems: list[str] = []
+    tasks = [task for name, entry in content.items() if (task := _task(str(name), entry, problems)) is not None]
+    if not content:
+        problems.append("there is no task in it")
+    if problems:
+        raise ConfigError(
+            f"{path}: {'; '.join(problems)}",
+            f"Each task is a name with the keys {', '.join(_TASK_TYPES)} ({' and '.join(_REQUIRED)} are needed).",
+        )
+    return tasks
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The mapping that a YAML file holds; {} for an empty file.
+
+    Raises:
+        ConfigError: The file is missing, unreadable, no YAML, or holds something else.
+    """
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    fix = "Give a YAML file of tasks, such as configs/inference/test.yaml."
+    try:
+        loaded = OmegaConf.load(path)
+        content = OmegaConf.to_container(loaded, resolve=True)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file", fix) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text in UTF-8", fix) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}", fix) from None
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}", fix) from None
+    if not isinstance(loaded, DictConfig) or not isinstance(content, dict):
+        raise ConfigError(f"{path}: holds no named tasks", fix)
+    return dict(content)
+
+
+def merge_overrides(content: Mapping[Any, Any], overrides: Sequence[str]) -> dict[Any, Any]:
+    """The mapping with `a.b=value` overrides applied.
+
+    Raises:
+        ConfigError: An override is not of that form or names an unknown task.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    names = [str(name) for name in content]
+    problems = []
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        task, dot, rest = key.partition(".")
+        if not equals or not dot or not rest:
+            problems.append(f"{override!r} is not of the form task.key=value")
+        elif task not in names:
+            problems.append(f"{override!r}: there is no task {task}, {nearest(task, names)}")
+    if problems:
+        raise ConfigError(
+            f"overrides: {'; '.join(problems)}", "Give overrides as task_0.bbox_shift=5, after the flags."
+        )
+    if not overrides:
+        return dict(content)
+    try:
+        merged = OmegaConf.merge(OmegaConf.create(dict(content)), OmegaConf.from_dotlist(list(overrides)))
+        result = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"overrides {' '.join(overrides)}: {_one_line(error)}", "Give overrides as task_0.bbox_shift=5."
+        ) from None
+    assert isinstance(result, dict)
+    return dict(result)
+
+
+def _task(name: str, entry: Any, problems: list[str]) -> InferenceTask | None:
+    if not isinstance(entry, dict):
+        problems.append(f"{name}: is {entry!r}, not a list of keys")
+        return None
+    before = len(problems)
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key not in _TASK_TYPES:
+            problems.append(f"{name}: unknown key {key}, {nearest(str(key), _TASK_TYPES)}")
+        elif value is None and key not in _REQUIRED:
+            continue
+        elif type(value) is not _TASK_TYPES[key]:
+            problems.append(f"{name}.{key}: {value!r} is not {_IN_WORDS[_TASK_TYPES[key]]}")
+        elif value == "":
+            problems.append(f"{name}.{key} is empty")
+        else:
+            values[key] = value
+    problems.extend(f"{name}: {key} is missing" for key in _REQUIRED if key not in entry)
+    result_name = values.get("result_name")
+    if result_name is not None and (reason := bad_result_name(result_name)):
+        problems.append(f"{name}.result_name: {reason}")
+    if len(problems) > before:
+        return None
+    return InferenceTask(
+        name, Path(values["video_path"]), Path(values["audio_path"]), values.get("bbox_shift"), result_name
+    )
+
+
+def bad_result_name(name: str) -> str | None:
+    """Why a name of a result cannot be used, or None when it can: a plain file name, with .mp4 or without suffix."""
+    if "/" in name or "\\" in name or "\0" in name or name in (".", ".."):
+        return f"{name!r} is not a plain file name"
+    suffix = Path(name).suffix
+    if suffix.lower() in (".avi", ".mov", ".mkv", ".webm", ".gif", ".wav", ".mp3"):
+        return f"{name!r} ends in {suffix}, but results are .mp4"
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

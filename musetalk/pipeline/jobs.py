@@ -1,0 +1,168 @@
+"""From the tasks of a YAML file to results: naming, checking everything before any work, running, summing up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from musetalk.audio.windows import SAMPLE_RATE
+from musetalk.config import InferenceTask
+from musetalk.errors import ConfigError, InputError, MuseTalkError
+from musetalk.face.boxes import read_boxes
+from musetalk.media.audio_file import probe_audio
+from musetalk.media.frames import open_source
+from musetalk.media.writer import check_writable
+from musetalk.pipeline.dubbing import DubSettings, result_frames
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task with everything decided.
+
+    Attributes:
+        name: The task's name.
+        video: As given.
+        audio: As given.
+        output: The result.
+        settings: With the task's own bbox_shift.
+        use_boxes: Box file to take boxes from, or None.
+        save_boxes: Box file to write, or None.
+        frames_dir: Folder for PNG frames, or None.
+    """
+
+    name: str
+    video: Path
+    audio: Path
+    output: Path
+    settings: DubSettings
+    use_boxes: Path | None = None
+    save_boxes: Path | None = None
+    frames_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What the command line says about results and boxes.
+
+    Attributes:
+        result_dir: --result_dir.
+        version: --version, a folder in result_dir.
+        output_vid_name: Name of the result where the task has none.
+        use_saved_coord: Take boxes from the box file of the video.
+        saved_coord: Write the box file of the video.
+        frames_dir: PNG frames: this folder for a single task, one folder in it for each of several.
+    """
+
+    result_dir: Path
+    version: str
+    output_vid_name: str | None = None
+    use_saved_coord: bool = False
+    saved_coord: bool = False
+    frames_dir: Path | None = None
+
+
+def default_result_name(video: Path, audio: Path) -> str:
+    """`<video>_<audio>.mp4`, by the names without their suffix; a folder keeps its whole name."""
+    video_name = video.name if video.is_dir() else video.stem
+    return f"{video_name}_{audio.stem}.mp4"
+
+
+def box_file(result_dir: Path, video: Path) -> Path:
+    """Where the boxes of a video are saved."""
+    return result_dir / "coords" / f"{video.name}.json"
+
+
+def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: JobOptions) -> list[Job]:
+    """Decide names, folders and settings of every task; each task stands for itself.
+
+    Raises:
+        ConfigError: Two tasks would write the same file.
+    """
+    jobs = []
+    for task in tasks:
+        name = task.result_name or options.output_vid_name or default_result_name(task.video_path, task.audio_path)
+        if not name.lower().endswith(".mp4"):
+            name += ".mp4"
+        boxes = box_file(options.result_dir, task.video_path)
+        # With both flags, a missing box file is made, and from the next run on used.
+        use = options.use_saved_coord and (boxes.exists() or not options.saved_coord)
+        frames_dir = options.frames_dir
+        if frames_dir is not None and len(tasks) > 1:
+            frames_dir = frames_dir / task.name
+        jobs.append(
+            Job(
+                task.name,
+                task.video_path,
+                task.audio_path,
+                options.result_dir / options.version / name,
+                settings if task.bbox_shift is None else replace(settings, bbox_shift=task.bbox_shift),
+                use_boxes=boxes if use else None,
+                save_boxes=boxes if options.saved_coord and not use else None,
+                frames_dir=frames_dir,
+            )
+        )
+    check_collisions(jobs)
+    return jobs
+
+
+def check_collisions(jobs: Sequence[Job]) -> None:
+    """Check that no two jobs write the same file, and none over its own input.
+
+    Raises:
+        ConfigError: Some do; all are named.
+    """
+    problems = []
+    results: dict[str, str] = {}
+    boxes: dict[str, Job] = {}
+    for job in jobs:
+        key = _same_file_key(job.output)
+        if key in results:
+            problems.append(f"{results[key]} and {job.name} both write {job.output}")
+        results.setdefault(key, job.name)
+        if key in (_same_file_key(job.video), _same_file_key(job.audio)):
+            problems.append(f"{job.name} would write over its own input {job.output}")
+        if job.save_boxes is not None:
+            other = boxes.setdefault(_same_file_key(job.save_boxes), job)
+            if _same_file_key(other.video) != _same_file_key(job.video):
+                problems.append(f"{other.name} and {job.name} both save boxes of different videos to {job.save_boxes}")
+    if problems:
+        raise ConfigError("; ".join(problems), "Give each task a result_name (and each video a name) of its own.")
+
+
+def check_job(job: Job) -> None:
+    """Check, without loading a network, that a job can be done.
+
+    Raises:
+        InputError: A file is missing or unusable, or the sound too short.
+        OutputError: The result cannot be written.
+    """
+    check_writable(job.output)
+    source = open_source(job.video, job.settings.fps)
+    audio = probe_audio(job.audio)
+    result_frames(int(audio.duration * SAMPLE_RATE), source, job.audio)
+    if job.use_boxes is not None:
+        boxes = read_boxes(job.use_boxes)
+        if not any(boxes):
+            raise InputError(
+                f"box file {job.use_boxes} holds no box, only null", "Run without --use_saved_coord, or give boxes."
+            )
+    if job.save_boxes is not None:
+        check_writable(job.save_boxes)
+
+
+def failing_checks(jobs: Sequence[Job], report: Callable[[Job, MuseTalkError], None]) -> dict[str, MuseTalkError]:
+    """Check all jobs; those that cannot be done, by name, each reported as it is found."""
+    failed: dict[str, MuseTalkError] = {}
+    for job in jobs:
+        try:
+            check_job(job)
+        except MuseTalkError as error:
+            failed[job.name] = error
+            report(job, error)
+    return failed
+
+
+def _same_file_key(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))

@@ -1,0 +1,55 @@
+"""All weight files that a run needs, checked before any work starts, all missing ones named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from musetalk.errors import WeightsError
+from musetalk.models import audio_encoder, vae
+from musetalk.models.config_file import first_existing
+from musetalk.models.versions import NetworkPaths, VersionSpec
+from musetalk.pipeline.backends import BackendChoice, backend_files
+from musetalk.weights import download_command, missing_files
+
+
+def required_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> list[Path]:
+    """Every file that will be opened; where one of several names will do, the one that exists."""
+    return [
+        paths.unet_config,
+        paths.unet_weights,
+        paths.vae / "config.json",
+        first_existing(paths.vae, vae.WEIGHT_NAMES),
+        paths.audio_encoder / "config.json",
+        paths.audio_encoder / "preprocessor_config.json",
+        first_existing(paths.audio_encoder, audio_encoder.WEIGHT_NAMES),
+        *backend_files(backends, models_dir),
+    ]
+
+
+def check_weights(spec: VersionSpec, paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> None:
+    """Check that all files are there.
+
+    Raises:
+        WeightsError: Some are not; names all of them and the command that gets them.
+    """
+    missing = [path for path in required_files(paths, backends, models_dir) if not path.is_file()]
+    if not missing:
+        return
+    count = "1 weight file is" if len(missing) == 1 else f"{len(missing)} weight files are"
+    raise WeightsError(
+        f"{count} missing for {spec.name}: {', '.join(str(path) for path in missing)}", _fix(spec, backends, models_dir)
+    )
+
+
+def _fix(spec: VersionSpec, backends: BackendChoice, models_dir: str | Path) -> str:
+    downloadable = [name for name in (spec.name, backends.finder, backends.parser) if missing_files([name], models_dir)]
+    fixes = []
+    if downloadable:
+        fixes.append(f"Get them with `{download_command(downloadable, models_dir)}`.")
+    if spec.bundled:
+        fixes.append("The files of mini are part of the project: get it whole, or name its folder with --models_dir.")
+    elif not downloadable:
+        fixes.append("Check the paths of --unet_config, --unet_model_path, --vae_type and --whisper_dir.")
+    else:
+        fixes.append("Or run the bundled model: --version mini.")
+    return " ".join(fixes)

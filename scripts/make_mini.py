@@ -1,0 +1,31 @@
+"""Make the bundled model from the head model: `python -m scripts.make_mini --head ict_light.npz`. Hours on two cores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from musetalk.cli import run_command
+from musetalk.mini.recipe import STEPS, Recipe
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.make_mini", description=__doc__)
+    parser.add_argument("--head", type=Path, required=True, help="packed ICT-FaceKit light model (ict_light.npz)")
+    parser.add_argument("--work", type=Path, default=Path("build/mini"), help="folder of data and checkpoints")
+    parser.add_argument("--out", type=Path, default=Path("models/mini"), help="folder of the exported model")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which steps to do")
+    for name in ("utterances", "parts", "vae_steps", "audio_steps", "unet_steps"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Recipe, name))
+    arguments = parser.parse_args(argv)
+    amounts = {name: getattr(arguments, name) for name in ("utterances", "parts", "vae_steps", "audio_steps", "unet_steps")}
+    recipe = Recipe(arguments.work, arguments.head, **amounts)
+    for step in STEPS:
+        if step in arguments.steps:
+            print(f"make_mini: {step}", flush=True)
+            recipe.run(step, arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
