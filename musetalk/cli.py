@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,10 @@ class Terminated(KeyboardInterrupt):
 def run_command(command: Callable[[], int]) -> int:
     """Run a command and give its exit code; expected errors become two lines on standard error, without a traceback."""
     _listen_to_sigterm()
+    for stream in (sys.stdout, sys.stderr):
+        # A path that the terminal cannot show must not end the program.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return command()
     except MuseTalkError as error:

@@ -91,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         cli.say(note)
     if not spec.shifts_box and any(job.settings.bbox_shift for job in ready):
         cli.say(f"bbox_shift is for v1 only: {spec.name} works without it (published).")
+    if spec.shifts_box and any(job.settings.bbox_shift and job.use_boxes for job in ready):
+        cli.say("Saved boxes are used as they are: bbox_shift is in them already.")
     dubber = Dubber.load(
         options.version,
         options.models_dir,

@@ -91,9 +91,6 @@ def blend(frame: np.ndarray, generated_face: np.ndarray, box: Box, crop_box: Box
     old = out[top:bottom, left:right]
     # Whole-number alpha compositing, rounded to nearest; 255 · 255 + 128 and its last step still fit in 16 bits.
     weight = cv2.merge([weights] * 3).astype(np.uint16)
-    total = new * weight
-    total += old * (255 - weight)
-    total += 128
-    total += total >> 8
-    out[top:bottom, left:right] = total >> 8
+    total = new * weight + old * (255 - weight) + np.uint16(128)
+    out[top:bottom, left:right] = (total + (total >> 8)) >> 8
     return out

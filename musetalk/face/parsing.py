@@ -130,7 +130,7 @@ class LandmarkParser:
     """Masks drawn from the 68 landmarks, without a network.
 
     The landmarks are drawn as a class map (skin, nose, lips) that then takes the published way, so that mode and cheek
-    widths mean the same as with `BiSeNetParser`. Hair or a hand before the face is not seen; `neck` is the same as `raw`.
+    widths mean the same as with `BiSeNetParser`. Hair or a hand before the face is not seen; `neck` equals `raw`.
 
     Args:
         mode, left_cheek_width, right_cheek_width: see `parsing_mask`.

@@ -97,8 +97,8 @@ def track_channels(path: str | Path) -> int:
 def write_track(path: str | Path, target: Path, seconds: Fraction) -> None:
     """Write the first audio stream of a file as raw 16-bit samples: TRACK_RATE, `track_channels` interleaved.
 
-    The sound is decoded here rather than by the ffmpeg that encodes it: versions of ffmpeg disagree about where a file's
-    time starts and how much a codec's priming is, which moves the sound by tens of milliseconds.
+    The sound is decoded here rather than by the ffmpeg that encodes it: versions of ffmpeg disagree about the priming
+    that codecs add, which moves the sound (measured: 15 ms for AAC in mkv, between 4.2 or 7.0 and 9.0).
 
     Args:
         path: Any file with sound.

@@ -184,9 +184,9 @@ def cause_in(lines: Iterable[str]) -> str:
 class VideoWriter:
     """Encodes frames to one H.264/AAC mp4 as they come.
 
-    A context manager. The sound is decoded into a hidden file beside the result; ffmpeg writes another, which takes the result's name when all is done; on
-    any exception, KeyboardInterrupt included, ffmpeg is ended and the hidden file removed. Odd sizes get a repeated
-    column or row, since the pixel format needs even ones.
+    A context manager. The sound is decoded into a hidden file beside the result, and ffmpeg writes another, which takes
+    the result's name when all is done. On any exception, KeyboardInterrupt included, ffmpeg is ended and both hidden
+    files are removed. Odd sizes get a repeated column or row, since the pixel format needs even ones.
     """
 
     def __init__(

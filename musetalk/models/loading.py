@@ -34,9 +34,9 @@ def load_networks(paths: NetworkPaths, placement: Placement) -> Networks:
     )
     check_fit(networks, paths)
     for image_network in (networks.vae.network, networks.unet.network):
-        # The casts are apart because .to() with all three leaves the memory format of some layers as it was.
-        image_network.to(device=placement.device, dtype=placement.dtype)
-        image_network.to(memory_format=torch.channels_last)
+        # torch's own .to(): the one of diffusers warns of modules that these networks do not have.
+        torch.nn.Module.to(image_network, device=placement.device, dtype=placement.dtype)
+        torch.nn.Module.to(image_network, memory_format=torch.channels_last)  # type: ignore[call-overload]
     networks.audio_encoder.network.to(placement.device)
     return networks
 

@@ -12,9 +12,12 @@ from musetalk.config import InferenceTask
 from musetalk.errors import ConfigError, InputError, MuseTalkError
 from musetalk.face.boxes import read_boxes
 from musetalk.media.audio_file import probe_audio
-from musetalk.media.frames import open_source
+from musetalk.media.frames import FrameSource, open_source
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.dubbing import DubSettings, result_frames
+
+
+_DAMAGED_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,24 @@ def check_job(job: Job) -> None:
     audio = probe_audio(job.audio)
     result_frames(int(audio.duration * SAMPLE_RATE), source, job.audio)
     if job.use_boxes is not None:
-        boxes = read_boxes(job.use_boxes)
-        if not any(boxes):
-            raise InputError(
-                f"box file {job.use_boxes} holds no box, only null", "Run without --use_saved_coord, or give boxes."
-            )
+        _check_boxes(job.use_boxes, source)
     if job.save_boxes is not None:
         check_writable(job.save_boxes)
+
+
+def _check_boxes(path: Path, source: FrameSource) -> None:
+    boxes = read_boxes(path)
+    if not any(boxes):
+        raise InputError(f"box file {path} holds no box, only null", "Run without --use_saved_coord, or give boxes.")
+    expected = source.info.frame_estimate
+    if expected is None:
+        return
+    # The estimate is off by a few for damaged videos; reading them tells the exact number.
+    if abs(len(boxes) - expected) > max(_DAMAGED_FRAMES, expected // 50):
+        raise InputError(
+            f"box file {path} is for {len(boxes)} frames, {source.info.path} has {expected}",
+            "Run once with --saved_coord and the same --fps to save the boxes of this source again.",
+        )
 
 
 def failing_checks(jobs: Sequence[Job], report: Callable[[Job, MuseTalkError], None]) -> dict[str, MuseTalkError]:

@@ -60,7 +60,8 @@ class _Found:
 class LiveStates:
     """A `StateSource` that finds faces on the fly.
 
-    The first forward pass finds a box for each source frame, once; the passes after it reuse the boxes.
+    The first forward pass finds a box for each source frame, once; the passes after it reuse the boxes. One object
+    serves one `locate`.
 
     Args:
         source: The frames.
@@ -164,7 +165,7 @@ class LiveStates:
 
         def faces() -> Iterator[Face | None]:
             for batch in batched(self._until_turn(frames), self._batch_size):
-                found = self._find([frame for _, frame in batch])
+                found = self._find(batch)
                 for item, face in zip(batch, found, strict=True):
                     self.shift_range.add(face)
                     waiting.append(item)
@@ -201,11 +202,14 @@ class LiveStates:
     def _needs_landmarks(self) -> bool:
         return self._parser.needs_landmarks
 
-    def _find(self, frames: list[np.ndarray]) -> list[Face | None]:
-        if self._given is not None and (self._finder is None or not self._needs_landmarks):
-            return [None] * len(frames)
-        assert self._finder is not None
-        return self._finder.find(frames)
+    def _find(self, batch: Sequence[tuple[int, np.ndarray]]) -> list[Face | None]:
+        """Faces of a batch; where boxes are given, only of frames with a box, and only if the parser needs them."""
+        wanted = [
+            self._given is None or (self._needs_landmarks and self._given_box(index) is not None) for index, _ in batch
+        ]
+        frames = [frame for (_, frame), want in zip(batch, wanted, strict=True) if want]
+        found = iter(self._finder.find(frames) if frames and self._finder is not None else [None] * len(frames))
+        return [next(found) if want else None for want in wanted]
 
     def _given_box(self, index: int) -> Box | None:
         assert self._given is not None

@@ -99,7 +99,7 @@ VISEMES: dict[str, dict[str, float]] = {
     "rhotic_vowel": {"jawOpen": 0.22, "mouthPucker": 0.3, "mouthFunnel": 0.2, "mouthLowerDown": 0.08},
 }
 VOWELS = frozenset(tuple(VISEMES)[tuple(VISEMES).index("open") :])
-"""The visemes whose jaw follows the loudness."""
+"""The visemes that are heard as the loud parts of speech, and that the mouth anticipates."""
 
 _ARPABET = {
     "closed": "m b p", "labiodental": "f v", "dental": "th dh", "alveolar": "t d n dx en", "sibilant": "s z",
@@ -145,12 +145,12 @@ class _Dominance:
 
 
 _VOWEL = _Dominance(1.0, 0.05, 1.0, inset=0.2)
-_CONSONANT = _Dominance(1.6, 0.03, 0.25)
+_CONSONANT = _Dominance(1.2, 0.03, 0.25)
 _DOMINANCE: dict[str, _Dominance] = {
     "rest": _Dominance(8.0, 0.035, 8.0, 2.0),
     "closed": _Dominance(40.0, 0.025, 0.5, 2.0, 0.3),
     "labiodental": _Dominance(25.0, 0.025, 0.6, 2.0, 0.3),
-    "sibilant": _Dominance(3.0, 0.03, 0.6),
+    "sibilant": _Dominance(2.5, 0.03, 0.6),
     "palatoalveolar": _Dominance(3.0, 0.035, 2.5),
     "labiovelar": _Dominance(2.5, 0.045, 4.0),
     "rhotic": _Dominance(1.5, 0.035, 1.5),
@@ -166,6 +166,10 @@ _ROUNDING = np.isin(CHANNELS, ("mouthPucker", "mouthStretch", "mouthSmile"))
 _OPENING = np.isin(CHANNELS, ("jawOpen", "mouthUpperUp", "mouthLowerDown"))
 VOWEL_LEAD = 0.035
 """Seconds by which the mouth takes a vowel's or rounded consonant's shape before its sound."""
+LOUDNESS_WINDOW = 0.08
+DECIBELS_TO_DOUBLE = 10
+OPENNESS = (0.55, 1.25)
+"""Louder speech opens the mouth wider: seconds of sound that count, dB that double the opening, and its bounds."""
 CLOSED_GAP = -0.04
 """Gap that closed lips aim at: pressed together a little."""
 
@@ -236,24 +240,23 @@ def _pulls(utterance: Utterance) -> list[_Pull]:
 
 
 def _loudness(audio: np.ndarray, points: int) -> np.ndarray:
-    """Level in dB (points,) on the grid, over about 60 ms."""
-    power = uniform_filter1d(audio.astype(np.float64) ** 2, max(1, int(0.06 * SAMPLE_RATE)), mode="constant")
-    index = np.minimum(np.arange(points) * SAMPLE_RATE // GRID, max(len(audio) - 1, 0))
-    return 10 * np.log10(np.maximum(power[index], 1e-10)) if len(audio) else np.zeros(points)
+    """Level in dB (points,) on the grid, over about a syllable's nucleus."""
+    if len(audio) == 0:
+        return np.full(points, -100.0)
+    power = uniform_filter1d(audio.astype(np.float64) ** 2, int(LOUDNESS_WINDOW * SAMPLE_RATE), mode="constant")
+    index = np.minimum(np.arange(points) * SAMPLE_RATE // GRID, len(audio) - 1)
+    return 10 * np.log10(np.maximum(power[index], 1e-10))
 
 
-def _openness(pulls: list[_Pull], loudness: np.ndarray) -> list[float]:
-    """How wide each vowel opens, 0.55…1.25, from its level against the middle level of all vowels."""
-    levels = []
-    for pull in pulls:
-        piece = loudness[int(pull.start * GRID) : int(pull.end * GRID) + 1]
-        levels.append(float(piece.max()) if len(piece) else -100.0)
-    vowels = [level for pull, level in zip(pulls, levels, strict=True) if pull.viseme in VOWELS]
-    usual = float(np.median(vowels)) if vowels else 0.0
-    return [
-        float(np.clip(2 ** ((level - usual) / 12), 0.55, 1.25)) if pull.viseme in VOWELS else 1.0
-        for pull, level in zip(pulls, levels, strict=True)
+def _openness(pulls: list[_Pull], loudness: np.ndarray) -> np.ndarray:
+    """How wide the mouth opens (points,), 0.55…1.25 of its shape, from the level against the vowels' middle level."""
+    levels = [
+        float(loudness[int(pull.start * GRID) : int(pull.end * GRID) + 1].mean())
+        for pull in pulls
+        if pull.viseme in VOWELS and int(pull.start * GRID) < len(loudness)
     ]
+    usual = float(np.median(levels)) if levels else 0.0
+    return np.clip(2 ** ((loudness - usual) / DECIBELS_TO_DOUBLE), *OPENNESS)
 
 
 def _window(pull: _Pull, dominance: _Dominance) -> tuple[float, float]:
@@ -270,13 +273,13 @@ def _window(pull: _Pull, dominance: _Dominance) -> tuple[float, float]:
 def _blend(utterance: Utterance, points: int) -> tuple[np.ndarray, list[float]]:
     """The mouth on the grid (points, C), and the middles in seconds of the phones that shut the lips."""
     pulls = _pulls(utterance)
-    openness = _openness(pulls, _loudness(utterance.audio, points))
+    openness = _openness(pulls, _loudness(utterance.audio, points))[:, None]
     total = np.full((points, len(CHANNELS)), 1e-6)
     mouth = total * rest_pose()
     shut = np.zeros(points)
     middles = []
     reach = 0.4
-    for pull, factor in zip(pulls, openness, strict=True):
+    for pull in pulls:
         dominance = _DOMINANCE.get(pull.viseme, _VOWEL if pull.viseme in VOWELS else _CONSONANT)
         start, end = _window(pull, dominance)
         first, last = max(0, int((start - reach) * GRID)), min(points, int((end + reach) * GRID) + 1)
@@ -287,15 +290,14 @@ def _blend(utterance: Utterance, points: int) -> tuple[np.ndarray, list[float]]:
             distance[at > end] *= 0.0 if pull.end >= utterance.seconds - 1e-6 else 1.0
         pull_at = np.exp(-((distance / dominance.spread) ** dominance.power))
         strength = np.where(_ROUNDING, dominance.rounding, dominance.strength)
-        target = pose(VISEMES[pull.viseme]) * np.where(_OPENING, factor, 1.0)
         weight = pull_at[:, None] * strength
         total[first:last] += weight
-        mouth[first:last] += weight * target
+        mouth[first:last] += weight * pose(VISEMES[pull.viseme])
         if pull.viseme in ("closed", "rest"):
             shut[first:last] += weight[:, JAW]
         if pull.viseme == "closed":
             middles.append((pull.start + pull.end) / 2)
-    mouth /= total
+    mouth *= np.where(_OPENING, openness, 1.0) / total
     mouth = gaussian_filter1d(mouth, 0.010 * GRID, axis=0, mode="nearest")
     share = np.clip((shut / total[:, JAW] - 0.5) / 0.35, 0, 1)
     excess = np.maximum(lip_gap(mouth) - CLOSED_GAP, 0)

@@ -129,7 +129,7 @@ def test_smoothed_faces_keep_fractions_and_order() -> None:
     assert len(smooth) == 40
     before = np.std([face.landmarks for face in faces[3:37]], axis=0).mean()
     assert np.std([face.landmarks for face in smooth[3:37]], axis=0).mean() < 0.5 * before
-    assert smooth[7].detection == (100, 100, 200, 200)
+    assert smooth[7].detection == pytest.approx((100, 100, 200, 200))
     assert list(smooth_faces(faces, 0)) == faces
 
 

@@ -187,14 +187,15 @@ def test_any_name(name: str, ffmpeg: str, tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_exception_leaves_the_old_result(error: type[BaseException], ffmpeg: str, tmp_path: Path) -> None:
     path = tmp_path / "o.mp4"
     path.write_bytes(b"the earlier result")
+    audio = write_sound(tmp_path / "a.wav", tone(1.0))
     with (
         pytest.raises(error),
-        VideoWriter(path, 160, 96, Fraction(25), audio=None, frame_count=9, ffmpeg=ffmpeg) as writer,
+        VideoWriter(path, 160, 96, Fraction(25), audio=audio, frame_count=9, ffmpeg=ffmpeg) as writer,
     ):
         writer.write(numbered_frame(0))
         raise error
     assert path.read_bytes() == b"the earlier result"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["o.mp4"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.wav", "o.mp4"]
 
 
 def test_the_count_of_frames_is_checked(ffmpeg: str, tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+# make demo: dub the presenter in assets/demo. make test: the tests. Both make .venv first where it is missing.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# The first Python from 3.10 to 3.12 that really runs.
+SYSTEM_PYTHON := $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo test test-slow lint test-mmlab mini benchmark clean
+
+demo: $(VENV)/.installed
+	$(PY) -m scripts.inference --version mini --inference_config configs/inference/demo.yaml --result_dir results
+
+test: $(VENV)/.installed-dev
+	$(PY) -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(PY) -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+# Makes models/mini again; HEAD_MODEL is the path of ict_light.npz.
+mini: $(VENV)/.installed-synthetic
+	$(PY) -m scripts.make_mini --head $(HEAD_MODEL)
+
+$(VENV)/.installed: requirements.txt
+	@test -n "$(SYSTEM_PYTHON)" || { echo "error: no Python 3.10, 3.11 or 3.12 found"; echo "  fix: install one, e.g. apt-get install python3 python3-venv"; exit 1; }
+	test -x $(PY) || $(SYSTEM_PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	# On machines without libGL or GLib the ordinary OpenCV cannot be imported; its headless build can.
+	$(PY) -c "import cv2" 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-contrib-python-headless==4.11.0.86
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.installed-synthetic: requirements-synthetic.txt $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-synthetic.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build results
