@@ -1,4 +1,4 @@
-"""The published implementation's numbers, through the objects that the commands use: loading, audio, latents, blending."""
+"""The published implementation's numbers, through the objects that the commands use, from loading to blending."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def outcome(golden, generator, version):
     windows = list(generator.audio.windows(golden["wav"].astype(np.float32) / 32768, FPS))
     with Stages() as stages:
         located = stages.run("faces", states.locate(states.frames(), 12), depth=2)
-        generated = list(stages.run("generate", generated_frames(located, iter(windows), states, generator, 5), depth=2))
+        generated = list(
+            stages.run("generate", generated_frames(located, iter(windows), states, generator, 5), depth=2)
+        )
         frames = list(stages.run("blend", blended_frames(iter(generated)), depth=2))
     return Outcome(
         np.stack(windows),

@@ -16,7 +16,6 @@ from musetalk.media.frames import FrameSource, open_source
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.dubbing import DubSettings, result_frames
 
-
 _DAMAGED_FRAMES = 3
 
 

@@ -71,7 +71,7 @@ def test_segments_are_encoded_only_when_needed():
 
 
 def test_segments_that_disagree_fade_into_each_other():
-    """Two segments that differ by 1 everywhere: independent ones would jump by 1, here no step moves by more than 1/21."""
+    """Two segments that differ by 1 everywhere: independent ones would jump by 1, here no step moves more than 1/21."""
     encoder = CountingEncoder(offset=1.0)
     hidden = np.concatenate(list(AudioFeatures(encoder).hidden_chunks(np.zeros(320 * 250, np.float32))))[:250, 0, 0]
     assert hidden[0] == 0 and hidden[-1] == 1

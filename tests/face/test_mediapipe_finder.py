@@ -74,8 +74,9 @@ def test_landmarks_lie_where_the_layout_says(face: Face) -> None:
     assert points[17:27, 1].max() < eyes[1] < points[33, 1] < lips[1] < points[8, 1]
     for start, end in ((36, 39), (42, 45), (48, 54), (60, 64), (31, 35)):
         assert points[start, 0] < points[end, 0]
-    for lower, upper in ((41, 37), (40, 38), (47, 43), (46, 44), (57, 51), (66, 62)):
+    for lower, upper in ((41, 37), (40, 38), (47, 43), (46, 44), (57, 51)):
         assert points[lower, 1] > points[upper, 1]
+    assert points[66, 1] > points[62, 1] - 0.02 * (right - left)  # closed lips may touch
 
 
 @needs_presenter
@@ -186,7 +187,7 @@ def test_native_chatter_is_held_back_and_errors_are_not(capfd: pytest.CaptureFix
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
         os.write(2, b"W0000 00:00:1.0  77 inference_feedback_manager.cc:114] Feedback\n")
         os.write(2, b"E0000 00:00:1.0  77 graph.cc:9] it broke\n")
-        print("a bar", end="\r", file=sys.stderr)
+        os.write(2, b"a bar\r")
     assert capfd.readouterr().err == "E0000 00:00:1.0  77 graph.cc:9] it broke\na bar\r"
 
 

@@ -71,6 +71,17 @@ def test_backward_pass_shows_the_same_pixels(tmp_path: Path) -> None:
         assert np.array_equal(frame, forward[index])
 
 
+def test_a_file_that_changes_during_the_run_is_noticed(tmp_path: Path) -> None:
+    # Same stamps, same key frames, other pictures: only the pixels can tell.
+    other = write_video(tmp_path / "b.mp4", [numbered_frame(index + 100) for index in range(30)], b_frames=2)
+    path = write_video(tmp_path / "a.mp4", [numbered_frame(index) for index in range(30)], b_frames=2)
+    walk = VideoFile(path, keep_bytes=1).ping_pong()
+    assert [index for index, _ in itertools.islice(walk, 30)] == list(range(30))
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"a\.mp4: frames 29 to 29 differ"):
+        next(walk)
+
+
 def test_frames_belong_to_the_caller(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [numbered_frame(0), numbered_frame(1)])
     for _, frame in itertools.islice(open_source(path).ping_pong(), 8):

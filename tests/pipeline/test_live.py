@@ -107,7 +107,7 @@ def states_of(clip, boxes, network=None, settings=UNSMOOTHED, **more):
 
 def spoken(image):
     """The grey of the mouth, which is the number of the audio window where a face was generated."""
-    x1, y1, x2, y2 = BOX
+    x1, _, x2, y2 = BOX
     return int(image[y2 - 12, (x1 + x2) // 2, 0])
 
 
