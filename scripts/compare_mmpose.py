@@ -46,16 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def random_images() -> list[np.ndarray]:
-    """Blurred noise, wide, tall, square and small; BGR uint8."""
+    """Soft spots of strong colours; wide, tall, square and small; BGR uint8."""
     rng = np.random.default_rng(0)
-    sizes = [(360, 640), (1216, 704), (512, 512), (97, 61)]
-    noise = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
-    return [cv2.GaussianBlur(image, (0, 0), 3) for image in noise]
+    sizes = [(640, 360), (704, 1216), (512, 512), (61, 97)]
+    spots = [rng.integers(0, 256, (height // 24 + 1, width // 24 + 1, 3), dtype=np.uint8) for width, height in sizes]
+    return [
+        cv2.resize(small, size, interpolation=cv2.INTER_CUBIC) for small, size in zip(spots, sizes, strict=True)
+    ]
 
 
 @torch.no_grad()
 def write_random_weights(path: Path) -> Path:
-    """A checkpoint of the published layout whose network answers differently to different images."""
+    """A checkpoint of the published layout whose network answers differently to different images.
+
+    With plain random weights the biases outweigh the image and any two images give the same keypoints, so a wrong
+    preprocessing would compare equal: here filters sum to 0 and biases are small.
+    """
     generator = torch.Generator().manual_seed(0)
     network = RTMPose()
     for key, value in network.state_dict().items():
@@ -65,9 +71,11 @@ def write_random_weights(path: Path) -> Path:
         if key.endswith("running_var"):
             value.copy_(1 + 0.1 * noise.abs())
         elif value.dim() > 1:
-            value.copy_(1.4 * noise / value[0].numel() ** 0.5)
+            if value.dim() == 4:
+                noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
+            value.copy_(2.0 * noise / value[0].numel() ** 0.5)
         else:
-            value.copy_(0.1 * noise + (0 if key.endswith(("bias", "running_mean")) else 1))
+            value.copy_(0.02 * noise + (0 if key.endswith(("bias", "running_mean")) else 1))
     torch.save({"state_dict": network.state_dict(), "meta": {}}, path)
     return path
 

@@ -7,6 +7,7 @@ alike.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
@@ -109,7 +110,7 @@ _ARPABET = {
     "near_close_rounded": "uh", "rhotic_vowel": "er axr", "rest": "pau h# sil",
 }  # fmt: skip
 _IPA = {
-    "closed": "mbpɓʙ", "labiodental": "fvɱʋⱱ", "dental": "θðθ", "alveolar": "tdnɾɗʈɖɳɽr", "sibilant": "sz",
+    "closed": "mbpɓʙ", "labiodental": "fvɱʋⱱ", "dental": "θð", "alveolar": "tdnɾɗʈɖɳɽr", "sibilant": "sz",
     "lateral": "lɫɭʎɬɺ", "palatoalveolar": "ʃʒɕʑʂʐɧ", "rhotic": "ɹɻ", "velar": "kɡgŋxɣqɢɴχʁʀħʕcɟɰ", "palatal": "jɲçʝ",
     "labiovelar": "wɥʍɸβ", "neutral": "hɦʔ", "open": "aɑäɶ", "near_open": "æ", "back_open": "ʌɐ", "open_rounded": "ɔɒ",
     "mid_rounded": "oøœ", "open_mid": "ɛɜ", "close_mid": "e", "schwa": "əɘɤɵ", "near_close": "ɪɨᵻ",
@@ -209,8 +210,7 @@ def phone_visemes(phone: str, arpabet: bool) -> tuple[str, ...]:
         if letter in _IPA_VISEMES:
             visemes = _IPA_VISEMES[letter]
         else:
-            name = unicodedata.name(letter, "")
-            vowel = any(f"LETTER {v}" in name or f"CAPITAL {v}" in name for v in ("A", "E", "I", "O", "U"))
+            vowel = re.search(r"\b[AEIOU]{1,2}\b", unicodedata.name(letter, ""))
             visemes = ("schwa",) if vowel else ("neutral",)
         parts += [viseme for viseme in visemes if not parts or parts[-1] != viseme]
     if len(parts) > 1 and parts[0] in ("alveolar", "velar") and parts[1] in ("sibilant", "palatoalveolar"):

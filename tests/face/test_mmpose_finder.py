@@ -17,11 +17,11 @@ needs_mmpose = pytest.mark.skipif(not INSTALLED, reason="mmpose is an extra: `ma
 
 
 def test_importing_the_module_does_not_import_mmpose():
-    code = "import sys, musetalk.face.mmpose_finder; print([m for m in sys.modules if m.startswith('mm')])"
+    code = "import sys, musetalk.face.mmpose_finder; print({'mmpose', 'mmcv', 'mmengine', 'mmdet'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.skipif(INSTALLED, reason="mmpose is installed")
@@ -61,7 +61,7 @@ def test_random_weights_answer_to_the_image(tmp_path):
     keypoints, _ = WholeBodyKeypoints(network, flip_test=False).find([wide, square], [(0, 0, 360, 360)] * 2)
 
     assert len(np.unique(keypoints[0], axis=0)) > 50
-    assert (np.abs(keypoints[0] - keypoints[1]).max(axis=1) > 1).mean() > 0.1
+    assert (np.abs(keypoints[0] - keypoints[1]).max(axis=1) > 1).mean() > 0.5
 
 
 @needs_mmpose
