@@ -64,7 +64,13 @@ def main() -> int:
     rest = np.zeros((FRAME_RATE, curves.shape[1]), curves.dtype)
     curves = np.concatenate([rest, curves, rest])
     with VideoWriter(
-        arguments.out / "presenter.mp4", SIZE, SIZE, Fraction(FRAME_RATE), audio=None, frame_count=len(curves), ffmpeg=find_ffmpeg()
+        arguments.out / "presenter.mp4",
+        SIZE,
+        SIZE,
+        Fraction(FRAME_RATE),
+        audio=None,
+        frame_count=len(curves),
+        ffmpeg=find_ffmpeg(),
     ) as writer:
         for frame, _ in film(renderer, performer, curves, np.random.default_rng(MOTION)):
             writer.write(frame)

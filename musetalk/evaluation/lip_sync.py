@@ -33,7 +33,7 @@ def lip_gaps(frames: Iterable[np.ndarray], finder: FaceFinder) -> np.ndarray:
 
 
 def loudness_envelope(samples: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
-    """RMS of mono float samples at 16 kHz over each of `frames` video frames, (frames,) float64; 0 after the sound's end."""
+    """RMS of mono float samples at 16 kHz in each of `frames` video frames, (frames,) float64; 0 after the end."""
     envelope = np.zeros(frames)
     for index in range(frames):
         piece = samples[int(index * SAMPLE_RATE / fps) : int((index + 1) * SAMPLE_RATE / fps)]

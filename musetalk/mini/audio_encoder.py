@@ -1,7 +1,7 @@
 """The bundled model's audio encoder: Whisper's shape, trained to read mouth curves from synthetic speech, then frozen.
 
-A UNet left to find the sound by itself learns to copy the reference's mouth first; an encoder whose states already hold the
-mouth leaves it little to find.
+A UNet left to find the sound by itself learns to copy the reference's mouth first; an encoder whose states already
+hold the mouth leaves it little to find.
 """
 
 from __future__ import annotations
@@ -105,7 +105,15 @@ def curve_loss(predicted: torch.Tensor, curves: torch.Tensor, mask: torch.Tensor
     return (error * mask).sum() / mask.sum() + 2 * (moved * mask[:, 1:]).sum() / mask.sum()
 
 
-def fit(corpus: list[Speech], held_out: list[Speech], checkpoint: Path, *, steps: int, batch: int = 3, rate: float = 1e-3) -> CurveReader:
+def fit(
+    corpus: list[Speech],
+    held_out: list[Speech],
+    checkpoint: Path,
+    *,
+    steps: int,
+    batch: int = 3,
+    rate: float = 1e-3,
+) -> CurveReader:
     """Train the encoder on `corpus`; the jaw's correlation with the truth is measured on `held_out`."""
     reader = CurveReader(build())
     sample, check = SegmentSampler(corpus, batch), SegmentSampler(held_out, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,20 +31,20 @@ LIFT = 1.6
 """Added to those channels inside the decoder, so that its ReLUs let them pass."""
 
 
-def build() -> nn.Module:
+def build() -> Any:
     from diffusers import AutoencoderTiny
 
-    network = AutoencoderTiny(**CONFIG)
+    network: Any = AutoencoderTiny(**CONFIG)
     lay_color_path(network.decoder, torch.eye(3), channels=(0, 1, 2))
     return network
 
 
 @torch.no_grad()
-def lay_color_path(decoder: nn.Module, projection: torch.Tensor, channels: tuple[int, int, int]) -> None:
+def lay_color_path(decoder: Any, projection: torch.Tensor, channels: tuple[int, int, int]) -> None:
     """Let three feature channels carry the colour latents unchanged to the last convolution.
 
-    Left to find it, so small a network without normalisation stays for thousands of steps with brightness and one axis of colour,
-    and faces turn grey-brown.
+    Left to find it, so small a network without normalisation stays for thousands of steps with brightness and one
+    axis of colour, and faces turn grey-brown.
 
     Args:
         projection: (3, 3), the part of RGB that is added to the picture in this way.
@@ -53,7 +54,7 @@ def lay_color_path(decoder: nn.Module, projection: torch.Tensor, channels: tuple
 
     chosen = list(channels)
     layers = list(decoder.layers)
-    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    convolutions: list[Any] = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     first, last = convolutions[0], convolutions[-1]
     for layer in layers:
         if isinstance(layer, AutoencoderTinyBlock):  # its shortcut is the path
@@ -127,7 +128,14 @@ class CropSampler:
 
 
 def fit(
-    network: nn.Module, faces: np.ndarray, leaves: np.ndarray, checkpoint: Path, *, steps: int, batch: int = 12, rate: float = 2e-3
+    network: Any,
+    faces: np.ndarray,
+    leaves: np.ndarray,
+    checkpoint: Path,
+    *,
+    steps: int,
+    batch: int = 12,
+    rate: float = 2e-3,
 ) -> nn.Module:
     """Train the autoencoder; see `train` for resuming."""
     sample = CropSampler(faces, leaves, batch)
@@ -153,5 +161,12 @@ def fit(
         return {"psnr": float(10 * torch.log10(4 / error.mean())), "mouth_psnr": float(10 * torch.log10(4 / mouth))}
 
     return train(
-        network, loss_of, steps=steps, rate=rate, checkpoint=checkpoint, average=0.995, evaluate=evaluate, weight_decay=0.0
+        network,
+        loss_of,
+        steps=steps,
+        rate=rate,
+        checkpoint=checkpoint,
+        average=0.995,
+        evaluate=evaluate,
+        weight_decay=0.0,
     )

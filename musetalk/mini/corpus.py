@@ -25,7 +25,7 @@ MOUTHS = 6
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: `audio` (n,) float32 at 16 kHz; `curves` (frames, C) at 25 fps and `step_curves` (steps, C) at 50 Hz."""
+    """One utterance: `audio` (n,) float32, 16 kHz; `curves` (frames, C), 25 fps; `step_curves` (steps, C), 50 Hz."""
 
     audio: np.ndarray
     curves: np.ndarray
@@ -77,8 +77,8 @@ def read_speech(folder: Path) -> list[Speech]:
 def draw_mouths(corpus: list[Speech], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mouths of one scene: `weights` (6, C) and `origin` (6, 2): utterance and frame, or −1 for a mouth without sound.
 
-    The first mouth may be any mouth at all, as a source video's; the others are spoken ones, evenly spread over openness
-    so that wide and shut mouths are not drowned by the middle.
+    The first mouth may be any mouth at all, as a source video's; the others are spoken ones, spread over openness so
+    that wide and shut mouths are not drowned by the middle.
     """
     weights, origin = [], []
     if rng.random() < 0.3:
@@ -98,8 +98,10 @@ def draw_mouths(corpus: list[Speech], rng: np.random.Generator) -> tuple[np.ndar
     return np.asarray(weights, np.float32), np.asarray(origin, np.int32)
 
 
-def write_scenes(folder: Path, head_path: Path, corpus: list[Speech], first: int, count: int, seed: int, size: int = 100) -> None:
-    """Render scenes in parts of `size`: faces (s, 6, 256, 256, 3) BGR uint8, lips, weights and origins; existing parts are kept."""
+def write_scenes(
+    folder: Path, head_path: Path, corpus: list[Speech], first: int, count: int, seed: int, size: int = 50
+) -> None:
+    """Render parts of `size` scenes: faces (s, 6, 256, 256, 3) BGR uint8, lips, weights, origins; keeps old ones."""
     from musetalk.synthetic.head_model import HeadModel
     from musetalk.synthetic.renderer import Renderer
     from musetalk.synthetic.scenes import render_scene

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from musetalk.mini.corpus import SAMPLE_RATE, STEP_RATE, Speech
 from musetalk.synthetic.speech import augment
 
 
-def encode_part(vae: nn.Module, path: Path, target: Path, batch: int = 24) -> None:
+def encode_part(vae: Any, path: Path, target: Path, batch: int = 24) -> None:
     """Scene part → latents (s, 6, 2, c, 32, 32) float16: the masked face, then the whole one; unscaled."""
     if target.exists():
         return
@@ -37,7 +37,7 @@ def encode_part(vae: nn.Module, path: Path, target: Path, batch: int = 24) -> No
     os.replace(partial, target)
 
 
-def encode_speech(encoder: nn.Module, corpus: list[Speech], seed: int) -> list[np.ndarray]:
+def encode_speech(encoder: Any, corpus: list[Speech], seed: int) -> list[np.ndarray]:
     """States (T, S, D) float16 of every utterance, heard somewhere in 30 s of other, augmented speech."""
     from transformers import WhisperFeatureExtractor
 
@@ -93,7 +93,7 @@ def frame_window(states: np.ndarray, frame: int) -> np.ndarray:
 
 
 def mouth_weight(lips: np.ndarray, size: int) -> np.ndarray:
-    """Loss weight (n, 1, size, size) float32 from lip boxes (n, 4) in 0…1: the mouth counts most, the kept upper half little."""
+    """Weight (n, 1, size, size) float32 from lip boxes (n, 4) in 0…1: high on the mouth, low on the upper half."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size + 0.5 / size
     centre = (lips[:, :2] + lips[:, 2:]) / 2
     half = np.maximum((lips[:, 2:] - lips[:, :2]) / 2, 0.05) * [1.3, 1.8]

@@ -40,14 +40,14 @@ def train(
     average: float = 0.0,
     weight_decay: float = 0.01,
     evaluate: Callable[[], dict[str, float]] | None = None,
-    evaluate_every: int = 250,
+    evaluate_every: int = 200,
     log_every: int = 50,
 ) -> nn.Module:
     """Train `network` in place and return it; continues from `checkpoint` where there is one.
 
     Args:
         loss_of: step number → named losses, the entry "loss" of which is minimised.
-        average: decay of an exponential moving average of the weights, which is what `network` holds at the end; 0: none.
+        average: decay of an exponential moving average of the weights, which `network` holds at the end; 0: none.
         evaluate: measured and logged every `evaluate_every` steps, on the current weights.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay)

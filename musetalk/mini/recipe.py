@@ -6,13 +6,13 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from musetalk.mini import audio_encoder, autoencoder, unet
-from musetalk.mini.corpus import Speech, read_speech, write_scenes, write_speech
+from musetalk.mini.corpus import read_speech, write_scenes, write_speech
 from musetalk.mini.latents import PairSet, encode_part, encode_speech
 
 STEPS = ("speech", "scenes", "vae", "audio", "latents", "unet", "export")
@@ -66,7 +66,7 @@ class Recipe:
         audio_encoder.fit(corpus, held_out, self.work / "audio.pt", steps=self.audio_steps)
 
     def latents(self) -> None:
-        network = self.trained_vae().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = self.trained_vae().to(memory_format=torch.channels_last)
         for name in ("scenes", "scenes_val"):
             target = self.work / f"{name}_latents"
             target.mkdir(exist_ok=True)
@@ -98,7 +98,7 @@ class Recipe:
         painter = unet.build(pairs.latents.shape[3], audio_encoder.WIDTH)
         painter.load_state_dict(averaged_weights(self.work / "unet.pt"))
         encoder = self.trained_audio_encoder()
-        networks: dict[str, tuple[nn.Module, str]] = {
+        networks: dict[str, tuple[Any, str]] = {
             "vae": (vae, "diffusion_pytorch_model.safetensors"),
             "unet": (painter, "diffusion_pytorch_model.safetensors"),
             "audio_encoder": (encoder, "model.safetensors"),
@@ -119,12 +119,12 @@ class Recipe:
     def pairs(self, name: str) -> PairSet:
         return PairSet.read(self.work / f"{name}_latents")
 
-    def trained_vae(self) -> nn.Module:
+    def trained_vae(self) -> Any:
         network = autoencoder.build()
         network.load_state_dict(averaged_weights(self.work / "vae.pt"))
         return network.eval()
 
-    def trained_audio_encoder(self) -> nn.Module:
+    def trained_audio_encoder(self) -> Any:
         reader = audio_encoder.CurveReader(audio_encoder.build())
         reader.load_state_dict(averaged_weights(self.work / "audio.pt"))
         return reader.encoder.eval()

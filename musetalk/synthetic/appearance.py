@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def linear(rgb: np.ndarray | list[float]) -> np.ndarray:
+def linear(rgb: ArrayLike) -> np.ndarray:
     """sRGB 0…255 → linear 0…1 (gamma 2.2)."""
     return (np.asarray(rgb, np.float64) / 255.0) ** 2.2
 
@@ -142,7 +143,7 @@ def random_lens(rng: np.random.Generator) -> Lens:
 
 def apply_lens(image: np.ndarray, lens: Lens, rng: np.random.Generator) -> np.ndarray:
     """BGR uint8 (H, W, 3) → the same, as the sensor would deliver it."""
-    picture = image.astype(np.float32)
+    picture: np.ndarray = image.astype(np.float32)
     if lens.blur > 0.15:
         picture = cv2.GaussianBlur(picture, (0, 0), lens.blur)
     grey = picture.mean(axis=2, keepdims=True)

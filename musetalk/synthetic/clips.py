@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from musetalk.synthetic.appearance import Lens, Lighting, Look, apply_lens, random_background, random_lighting, random_look
+from musetalk.synthetic.appearance import (
+    Lens,
+    Lighting,
+    Look,
+    apply_lens,
+    random_background,
+    random_lighting,
+    random_look,
+)
 from musetalk.synthetic.renderer import Pose, Renderer, project
 from musetalk.synthetic.visemes import CHANNELS
 

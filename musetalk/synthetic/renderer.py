@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import moderngl
@@ -49,12 +50,14 @@ void main() {
     if (dot(n, v) < 0.0) n = -n;
     int material = int(fb.w + 0.5);
     vec3 q = body + noise_offset;
-    vec4 coarse = texture(noise, q / 16.0) - 0.5, middle = texture(noise, q / 4.1) - 0.5, fine = texture(noise, q / 1.1) - 0.5;
+    vec4 coarse = texture(noise, q / 16.0) - 0.5, middle = texture(noise, q / 4.1) - 0.5;
+    vec4 fine = texture(noise, q / 1.1) - 0.5;
     vec3 albedo = skin, wrap = vec3(0.32, 0.17, 0.12), bump = vec3(0.0);
     float rough = 0.62, gloss = shine, occlusion = fa.w;
     if (material == SKIN) {
         albedo *= 1.0 + mottling * (vec3(0.18, 0.36, 0.4) * coarse.x + 0.16 * middle.y + 0.10 * fine.z);
-        albedo = mix(albedo, albedo * vec3(0.62, 0.45, 0.38), freckles * smoothstep(0.16, 0.28, fine.x + 0.3 * middle.x));
+        float spot = smoothstep(0.16, 0.28, fine.x + 0.3 * middle.x);
+        albedo = mix(albedo, albedo * vec3(0.62, 0.45, 0.38), freckles * spot);
         albedo = mix(albedo, albedo * vec3(1.05, 0.72, 0.72), blush * fb.z);
         bump = (0.10 * fine.xyz + 0.07 * middle.yzw) * mottling;
         float on_lip = smoothstep(-0.06, 0.10, fa.x + 0.05 * middle.z);
@@ -75,7 +78,8 @@ void main() {
         float below_collar = -11.6 - 0.09 * max(body.z, 0.0) * max(0.0, 4.0 - abs(body.x)) - body.y;
         float on_cloth = smoothstep(-0.04, 0.04, below_collar);
         float weave = texture(noise, vec3(body.xy * 1.6, 0.3)).z - 0.5;
-        albedo = mix(albedo, cloth * (1.0 + 0.25 * weave + 0.2 * coarse.x) * smoothstep(-0.1, 0.35, below_collar), on_cloth);
+        vec3 shade = cloth * (1.0 + 0.25 * weave + 0.2 * coarse.x);
+        albedo = mix(albedo, shade * smoothstep(-0.1, 0.35, below_collar), on_cloth);
         gloss *= 1.0 - on_cloth; wrap *= 1.0 - on_cloth;
     } else if (material == MOUTH) {
         albedo = vec3(0.22, 0.045, 0.04) * (0.6 + 0.5 * coarse.x); rough = 0.4; gloss = 0.25;
@@ -171,7 +175,7 @@ def _noise_volume(size: int = 64, seed: int = 0) -> np.ndarray:
         factor = size // cells
         up = coarse.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
         for axis in range(3):  # periodic box blur turns the steps into slopes
-            up = sum(np.roll(up, shift, axis) for shift in range(factor)) / factor
+            up = np.mean([np.roll(up, shift, axis) for shift in range(factor)], axis=0)
         volume += weight * up
     volume = (volume - volume.mean()) / volume.std()
     return np.clip(127.5 + 46 * volume, 0, 255).astype(np.uint8)
@@ -189,8 +193,9 @@ class Renderer:
     def __init__(self, head: HeadModel, size: int, samples: int = 4) -> None:
         self.head, self.size = head, size
         self.fields: SurfaceFields = surface_fields(head)
-        self._context = moderngl.create_context(standalone=True, backend="egl")
-        self._program = self._context.program(vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER)
+        settings: dict[str, Any] = {"standalone": True, "backend": "egl"}
+        self._context: Any = moderngl.create_context(**settings)
+        self._program: Any = self._context.program(vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER)
         self._target = self._context.framebuffer(
             [self._context.renderbuffer((size, size), 4, samples=samples)],
             self._context.depth_renderbuffer((size, size), samples=samples),
@@ -208,7 +213,10 @@ class Renderer:
         self._moving = self._context.buffer(reserve=len(head.neutral) * 24, dynamic=True)
         self._array = self._context.vertex_array(
             self._program,
-            [(self._moving, "3f 3f", "position", "normal"), (self._constant, "3f 4f 4f", "neutral", "fields_a", "fields_b")],
+            [
+                (self._moving, "3f 3f", "position", "normal"),
+                (self._constant, "3f 4f 4f", "neutral", "fields_a", "fields_b"),
+            ],
             self._context.buffer(head.triangles.astype("i4").tobytes()),
         )
         eyes = [head.neutral[head.materials[name]] for name in ("M_ScleraLeft", "M_ScleraRight")]
@@ -225,7 +233,8 @@ class Renderer:
         base = self.head.with_closed_lips(self.head.identity(look.identity))
         if look.hair_style >= 0:
             cover = np.clip((self.fields.hairline - look.hairline_shift) / 1.5, 0, 1)[:, None]
-            waves = 0.75 + 0.35 * np.sin(self.head.neutral[:, :1] * 2.1 + self.head.neutral[:, 2:] + look.noise_offset[0])
+            x, z = self.head.neutral[:, :1], self.head.neutral[:, 2:]
+            waves = 0.75 + 0.35 * np.sin(2.1 * x + z + look.noise_offset[0])
             base = base + self.head.normals(base) * cover * look.hair_volume * waves
         return base.astype(np.float32)
 

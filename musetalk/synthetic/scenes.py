@@ -46,8 +46,8 @@ def random_pose(rng: np.random.Generator) -> Pose:
 def face_view(landmarks: np.ndarray, chin_margin: float = 0.0) -> View:
     """The face box of inference for `landmarks` (68, 2), in their units.
 
-    Published: x from the landmarks, y symmetric about the nose bridge down to the chin; v1.5 lowers the bottom edge by a
-    margin, here `chin_margin` as a share of the box's height.
+    Published: x from the landmarks, y symmetric about the nose bridge down to the chin; v1.5 lowers the bottom edge by
+    a margin, here `chin_margin` as a share of the box's height.
     """
     bridge, bottom = landmarks[29, 1], landmarks[:, 1].max()
     top = bridge - (bottom - bridge)

@@ -1,7 +1,7 @@
 """Where on the head lips, brows, hair and beard are: smooth per-vertex fields that a shader thresholds.
 
-A signed distance interpolates well over a triangle, so its threshold gives a sharp edge on a coarse mesh. All fields are
-functions of the neutral head and hold for every identity.
+A signed distance interpolates well over a triangle, so its threshold gives a sharp edge on a coarse mesh. All fields
+are functions of the neutral head and hold for every identity.
 """
 
 from __future__ import annotations
