@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SYSTEM_PYTHON := $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test test-slow lint test-mmlab mini benchmark clean
+.PHONY: demo test test-slow lint test-mmlab mini clean
 
 demo: $(VENV)/.installed
 	$(PY) -m scripts.inference --version mini --inference_config configs/inference/demo.yaml --result_dir results
@@ -19,6 +19,12 @@ test-slow: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+
+# mmpose in an environment of its own, compared with the plain PyTorch network.
+test-mmlab:
+	test -x .venv-mmlab/bin/python || sh scripts/install_mmlab.sh .venv-mmlab
+	.venv-mmlab/bin/python -W ignore -m scripts.compare_mmpose
+	.venv-mmlab/bin/python -W ignore -m pytest tests/face/test_mmpose_finder.py
 
 # Makes models/mini again; HEAD_MODEL is the path of ict_light.npz.
 mini: $(VENV)/.installed-synthetic

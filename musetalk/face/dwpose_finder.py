@@ -115,7 +115,8 @@ class WholeBodyKeypoints:
             boxes = [(0, 0, frame.shape[1], frame.shape[0]) for frame in frames]
         regions = [input_region(box) for box in boxes]
         images = np.stack([network_image(*pair) for pair in zip(frames, regions, strict=True)])
-        rgb = torch.from_numpy(images).to(self._device).flip(-1).permute(0, 3, 1, 2)
+        # Contiguous, as mmpose's input is: in another memory layout torch convolves with other rounding.
+        rgb = torch.from_numpy(images).to(self._device).flip(-1).permute(0, 3, 1, 2).contiguous()
         x = ((rgb.float() - self._mean) / self._std).to(self._dtype)
         if self._flip_test:
             both_x, both_y = self._network(torch.cat((x, x.flip(-1))))

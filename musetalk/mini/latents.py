@@ -99,5 +99,5 @@ def mouth_weight(lips: np.ndarray, size: int) -> np.ndarray:
     half = np.maximum((lips[:, 2:] - lips[:, :2]) / 2, 0.05) * [1.3, 1.8]
     distance = ((x[None] - centre[:, 0, None, None]) / half[:, 0, None, None]) ** 2
     distance = distance + ((y[None] - centre[:, 1, None, None]) / half[:, 1, None, None]) ** 2
-    base = np.where(y < 0.45, 0.25, 1.0)[None]
-    return (base + 4.0 * np.exp(-np.maximum(distance - 0.5, 0)))[:, None].astype(np.float32)
+    base = np.where(y < 0.45, 0.15, 1.0)[None]
+    return (base + 8.0 * np.exp(-np.maximum(distance - 0.5, 0)))[:, None].astype(np.float32)

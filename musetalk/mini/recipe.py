@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,29 +88,17 @@ class Recipe:
         )
 
     def export(self, folder: Path) -> None:
-        """Write the three networks as safetensors (float16) and their configurations."""
-        from safetensors.torch import save_file
+        """Write the three networks as safetensors (float16) with their configurations, and the training logs."""
+        from transformers import WhisperFeatureExtractor
 
         pairs = self.pairs("scenes")
         vae = self.trained_vae()
         vae.register_to_config(scaling_factor=unet.scale_of(pairs), sample_size=256)
         painter = unet.build(pairs.latents.shape[3], audio_encoder.WIDTH)
         painter.load_state_dict(averaged_weights(self.work / "unet.pt"))
-        encoder = self.trained_audio_encoder()
-        networks: dict[str, tuple[Any, str]] = {
-            "vae": (vae, "diffusion_pytorch_model.safetensors"),
-            "unet": (painter, "diffusion_pytorch_model.safetensors"),
-            "audio_encoder": (encoder, "model.safetensors"),
-        }
-        for name, (network, file) in networks.items():
-            target = folder / name
-            target.mkdir(parents=True, exist_ok=True)
-            weights = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-            save_file(weights, target / file, metadata={"format": "pt"})
-            config = network.config.to_dict() if hasattr(network.config, "to_dict") else dict(network.config)
-            (target / "config.json").write_text(json.dumps(config, indent=2, default=list) + "\n")
-        from transformers import WhisperFeatureExtractor
-
+        networks = {"vae": vae, "unet": painter, "audio_encoder": self.trained_audio_encoder()}
+        for name, network in networks.items():
+            network.half().save_pretrained(folder / name)
         WhisperFeatureExtractor().save_pretrained(folder / "audio_encoder")
         for log in ("vae", "audio", "unet"):
             shutil.copyfile(self.work / f"{log}.log.jsonl", folder / f"training_{log}.jsonl")

@@ -123,7 +123,8 @@ def build_vae(config: dict[str, Any], path: Path) -> Any:
         raise WeightsError(f"{path}: unknown autoencoder {name!r}", f"Use one of {', '.join(classes)}.")
     settings = without_private_keys(config)
     if name == "AutoencoderTiny":
-        settings.pop("sample_size", None)  # ours: the face size, which this class has no setting for
+        for key in ("sample_size", "block_out_channels"):  # ours: the face size; the class's own: a derived value
+            settings.pop(key, None)
     try:
         return classes[name](**settings)
     except (TypeError, ValueError) as error:
