@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from musetalk.models.config_file import first_existing, read_network_config, wit
 
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DEFAULT_FACE_SIZE = 256  # published: faces are generated at 256×256
+CPU_BATCH = 2  # images a pass on a CPU: the activations of more fall out of its caches (mini: twice as slow at 16)
 
 _LEGACY_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _LEGACY_KEY = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
@@ -69,14 +70,20 @@ class Vae:
         Args:
             images: (n, 3, h, w) RGB in [-1, 1], any float dtype.
         """
-        encoded = self.network.encode(self._place(images))
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        return latents * self.scaling_factor
+        return self._in_pieces(self._encode, images) * self.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, h, w) RGB in [0, 1], in the network's dtype, from scaled latents (n, c, h/8, w/8)."""
-        images = self.network.decode(self._place(latents / self.scaling_factor)).sample
+        images = self._in_pieces(lambda piece: self.network.decode(piece).sample, latents / self.scaling_factor)
         return (images / 2 + 0.5).clamp(0, 1)
+
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        encoded = self.network.encode(images)
+        return encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+
+    def _in_pieces(self, run: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+        size = CPU_BATCH if self.device.type == "cpu" else len(batch)
+        return torch.cat([run(self._place(piece)) for piece in batch.split(size)])
 
     def _place(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
