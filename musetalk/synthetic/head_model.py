@@ -55,15 +55,15 @@ class HeadModel:
         fix = "give the path of ict_light.npz (ICT-FaceKit light model, packed)"
         if not path.is_file():
             raise InputError(f"no head model at {path}", fix)
-        with np.load(path, allow_pickle=False) as data:
-            try:
+        try:
+            with np.load(path, allow_pickle=False) as data:
                 names = [str(name) for name in data["names"]]
                 deltas = data["deltas"]
                 material_names = [str(name) for name in data["mats"]]
                 faces, face_material = data["faces"].astype(np.int32), data["mat"]
                 neutral, landmarks = data["neutral"].astype(np.float32), data["lmk"]
-            except (KeyError, ValueError) as error:
-                raise InputError(f"{path} is not a packed head model: {error}", fix) from error
+        except (KeyError, ValueError, OSError) as error:
+            raise InputError(f"{path} is not a packed head model: {error}", fix) from error
         hidden = [material_names.index(name) for name in HIDDEN_MATERIALS]
         visible = ~np.isin(face_material, hidden)
         faces, face_material = faces[visible], face_material[visible]
