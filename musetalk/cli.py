@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from types import FrameType
+from typing import NoReturn
 
 from musetalk.audio.windows import DEFAULT_PADDING
-from musetalk.errors import MuseTalkError
+from musetalk.errors import MuseTalkError, UsageError
 from musetalk.face.boxes import SMOOTHING_RADIUS
 from musetalk.face.masks import DEFAULT_CHEEK_WIDTH, PARSING_MODES
 from musetalk.models.device import DTYPES
@@ -24,6 +25,13 @@ EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: unwinds like Ctrl-C, so that everything is cleaned up in the same places."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Tells wrong usage as all errors are told: what, and how to fix it, in place of the whole list of flags."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UsageError.exit_code, f"error: {message}\n  fix: `{self.prog} --help` shows the usage.\n")
 
 
 def run_command(command: Callable[[], int]) -> int:

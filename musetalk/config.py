@@ -1,4 +1,4 @@
-"""The task file of inference: read, merged with overrides and checked in one place, all errors at once."""
+"""The task file of inference: read, merged with overrides and checked in one place, all errors of a task at once."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ class InferenceTask:
     result_name: str | None = None
 
 
+@dataclass(frozen=True)
+class TaskFile:
+    """What a YAML file of tasks holds.
+
+    Attributes:
+        names: Names of all tasks, in their order.
+        tasks: Those that can be used.
+        wrong: What is wrong with each of the others, by name.
+    """
+
+    names: list[str]
+    tasks: list[InferenceTask]
+    wrong: dict[str, ConfigError]
+
+
 _TASK_TYPES: dict[str, type] = {"video_path": str, "audio_path": str, "bbox_shift": int, "result_name": str}
 _REQUIRED = ("video_path", "audio_path")
 _IN_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a list of keys"}
@@ -46,27 +61,29 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known are {', '.join(options)}"
 
 
-def load_tasks(path: Path, overrides: Sequence[str] = ()) -> list[InferenceTask]:
-    """The tasks of a YAML file.
+def load_tasks(path: Path, overrides: Sequence[str] = ()) -> TaskFile:
+    """The tasks of a YAML file; one with wrong keys or values does not keep the others from their work.
 
     Args:
         path: The file; relative paths in it are relative to the working directory (published).
         overrides: `task.key=value`, each replacing or adding one value.
 
     Raises:
-        ConfigError: The file cannot be read, or keys, values or overrides are wrong; all of them are named.
+        ConfigError: The file cannot be read, holds no task, or overrides name none.
     """
     content = merge_overrides(read_yaml(path), overrides)
-    problems: list[str] = []
-    tasks = [task for name, entry in content.items() if (task := _task(str(name), entry, problems)) is not None]
+    fix = f"Each task is a name with the keys {', '.join(_TASK_TYPES)} ({' and '.join(_REQUIRED)} are needed)."
     if not content:
-        problems.append("there is no task in it")
-    if problems:
-        raise ConfigError(
-            f"{path}: {'; '.join(problems)}",
-            f"Each task is a name with the keys {', '.join(_TASK_TYPES)} ({' and '.join(_REQUIRED)} are needed).",
-        )
-    return tasks
+        raise ConfigError(f"{path}: there is no task in it", fix)
+    file = TaskFile([str(name) for name in content], [], {})
+    for name, entry in zip(file.names, content.values(), strict=True):
+        problems: list[str] = []
+        task = _task(name, entry, problems)
+        if task is not None:
+            file.tasks.append(task)
+        else:
+            file.wrong[name] = ConfigError(f"{path}: {'; '.join(problems)}", fix)
+    return file
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:
@@ -136,7 +153,6 @@ def _task(name: str, entry: Any, problems: list[str]) -> InferenceTask | None:
     if not isinstance(entry, dict):
         problems.append(f"{name}: is {entry!r}, not a list of keys")
         return None
-    before = len(problems)
     values: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in _TASK_TYPES:
@@ -153,7 +169,7 @@ def _task(name: str, entry: Any, problems: list[str]) -> InferenceTask | None:
     result_name = values.get("result_name")
     if result_name is not None and (reason := bad_result_name(result_name)):
         problems.append(f"{name}.result_name: {reason}")
-    if len(problems) > before:
+    if problems:
         return None
     return InferenceTask(
         name, Path(values["video_path"]), Path(values["audio_path"]), values.get("bbox_shift"), result_name

@@ -57,12 +57,24 @@ class Settings:
             )
 
 
-class _GivenUp(Exception):
-    """A try that failed for good; its text says why."""
+class UnreachableError(WeightsError):
+    """No connection to the server came about at all."""
 
 
-class _Interrupted(Exception):
-    """A try that failed, while another one may not; its text says why."""
+class _Failed(Exception):
+    """A try that brought no whole file; its text says why, `error` is what the user gets."""
+
+    def __init__(self, why: str, error: type[WeightsError] = WeightsError) -> None:
+        super().__init__(why)
+        self.error = error
+
+
+class _GivenUp(_Failed):
+    """Trying again would not help."""
+
+
+class _Interrupted(_Failed):
+    """Trying again may help."""
 
 
 def address(file: WeightFile, settings: Settings) -> str:
@@ -113,6 +125,7 @@ def fetch(file: WeightFile, models_dir: Path, settings: Settings, progress: Prog
         progress: Told the bytes at hand and their final number, where the server says it.
 
     Raises:
+        UnreachableError: The server cannot be reached.
         WeightsError: The file could not be had, or what came is not it. A part that is worth resuming is kept.
         OutputError: The file cannot be written.
     """
@@ -124,7 +137,7 @@ def fetch(file: WeightFile, models_dir: Path, settings: Settings, progress: Prog
         _fetch_whole(file, url, part, settings, progress)
         os.replace(part, path)
     except _GivenUp as error:
-        raise WeightsError(f"{file.path}: {error} ({url}).", _hint(file)) from None
+        raise error.error(f"{file.path}: {error} ({url}).", _hint(file)) from None
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}.", "Make room, or make the folder writable.") from None
 
@@ -145,7 +158,8 @@ def _fetch_whole(file: WeightFile, url: str, part: Path, settings: Settings, pro
         except _Interrupted as error:
             failures = 0 if _size(part) > before else failures + 1
             if failures >= settings.tries:
-                raise _GivenUp(f"gave up after {failures} tries, {error}") from None
+                tries = "1 try" if failures == 1 else f"{failures} tries"
+                raise _GivenUp(f"gave up after {tries}, {error}", error.error) from None
             settings.sleep(min(settings.wait * 2 ** max(failures - 1, 0), 30.0))
             continue
         wrong = None
@@ -221,7 +235,7 @@ def _open(url: str, start: int) -> _Answer:
             raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
         raise _GivenUp(f"the server answers {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
-        raise _Interrupted(f"the server cannot be reached ({error.reason})") from None
+        raise _Interrupted(f"the server cannot be reached ({error.reason})", UnreachableError) from None
     except (OSError, http.client.HTTPException) as error:
         raise _Interrupted(f"the connection broke ({error or type(error).__name__})") from None
     return _Answer(response, redirections.headers)

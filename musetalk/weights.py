@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from musetalk.errors import UsageError, WeightsError
+from musetalk.errors import UsageError
 
 DEFAULT_MODELS_DIR = Path("models")
 
@@ -135,24 +135,6 @@ def files_for(choices: Iterable[str]) -> list[WeightFile]:
 def missing_files(choices: Iterable[str], models_dir: str | Path = DEFAULT_MODELS_DIR) -> list[WeightFile]:
     """Those files that do not exist under models_dir, or are empty."""
     return [file for file in files_for(choices) if not _is_there(file.under(models_dir))]
-
-
-def require(choices: Iterable[str], models_dir: str | Path = DEFAULT_MODELS_DIR) -> None:
-    """Checks that all files are there, before any work starts.
-
-    Raises:
-        WeightsError: Some are not; it names all of them and the command that gets them.
-    """
-    chosen = list(choices)
-    missing = missing_files(chosen, models_dir)
-    if missing:
-        names = ", ".join(file.path for file in missing)
-        count = "1 weight file is" if len(missing) == 1 else f"{len(missing)} weight files are"
-        needed = [choice for choice in chosen if missing_files([choice], models_dir)]
-        raise WeightsError(
-            f"{count} missing under {models_dir}: {names}.",
-            f"Get them with `{download_command(needed, models_dir)}`.",
-        )
 
 
 def download_command(choices: Iterable[str], models_dir: str | Path = DEFAULT_MODELS_DIR) -> str:

@@ -14,9 +14,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from musetalk.download import HUGGING_FACE, Settings, check, fetch
+from musetalk import cli
+from musetalk.download import HUGGING_FACE, Settings, UnreachableError, check, fetch
 from musetalk.errors import MuseTalkError
 from musetalk.weights import CHOICES, DEFAULT_MODELS_DIR, WeightFile, files_for
 
@@ -26,13 +28,22 @@ _FACE_PARTS = ("dwpose", "bisenet")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        settings = Settings(endpoint=options.endpoint)
-        files = files_for(_choices(options))
-    except MuseTalkError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    failed = [file for file in files if not _bring(file, options.models_dir, settings)]
+    return cli.run_command(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    settings = Settings(endpoint=options.endpoint)
+    files = files_for(_choices(options))
+    failed = []
+    for file in files:
+        try:
+            _bring(file, options.models_dir, settings)
+        except MuseTalkError as error:
+            cli.print_error(error)
+            failed.append(file)
+            if isinstance(error, UnreachableError):
+                # Patience helps against a short outage; without a network it would be spent on each file again.
+                settings = replace(settings, tries=1)
     if failed:
         print(
             f"{len(failed)} of {len(files)} files could not be had: {', '.join(file.path for file in failed)}.\n"
@@ -45,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = cli.CommandParser(
         prog="python -m scripts.download_weights", description="Fetches the published weights into models/."
     )
     parser.add_argument(
@@ -76,21 +87,16 @@ def _choices(options: argparse.Namespace) -> list[str]:
     return [*versions, *(_FACE_PARTS if versions else ()), *choices]
 
 
-def _bring(file: WeightFile, models_dir: Path, settings: Settings) -> bool:
+def _bring(file: WeightFile, models_dir: Path, settings: Settings) -> None:
     path = file.under(models_dir)
     if path.is_file():
         wrong = check(file, path)
         if wrong is None:
             print(f"{file.path}: there")
-            return True
+            return
         print(f"{file.path}: {wrong}; fetching it anew")
-    try:
-        _fetch_with_bar(file, models_dir, settings)
-    except MuseTalkError as error:
-        print(error, file=sys.stderr)
-        return False
+    _fetch_with_bar(file, models_dir, settings)
     print(f"{file.path}: fetched")
-    return True
 
 
 def _fetch_with_bar(file: WeightFile, models_dir: Path, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from musetalk import cli
@@ -18,14 +18,14 @@ from musetalk.models.device import choose_placement
 from musetalk.models.versions import VERSIONS, network_paths
 from musetalk.pipeline.backends import choose_backends
 from musetalk.pipeline.dubbing import BARS, Dubber, DubResult, DubSettings
-from musetalk.pipeline.jobs import Job, JobOptions, failing_checks, plan_jobs
+from musetalk.pipeline.jobs import Job, JobOptions, colliding_jobs, failing_checks, plan_jobs
 from musetalk.pipeline.requirements import check_weights
 from musetalk.report import ProgressBars, peak_memory, stage_table
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags of this command."""
-    parser = argparse.ArgumentParser(
+    parser = cli.CommandParser(
         prog="python -m scripts.inference", description="Let the faces of videos speak: lip-synced dubbing."
     )
     parser.add_argument("--inference_config", type=Path, default=Path("configs/inference/test.yaml"), help="task file")
@@ -58,8 +58,9 @@ def run(options: argparse.Namespace) -> int:
         audio_padding_right=options.audio_padding_length_right,
         batch_size=options.batch_size,
     )
+    file = load_tasks(options.inference_config, options.overrides)
     jobs = plan_jobs(
-        load_tasks(options.inference_config, options.overrides),
+        file.tasks,
         settings,
         JobOptions(
             options.result_dir,
@@ -70,6 +71,9 @@ def run(options: argparse.Namespace) -> int:
             options.frames_dir,
         ),
     )
+    failed: dict[str, MuseTalkError] = {**file.wrong, **colliding_jobs(jobs)}
+    for error in dict.fromkeys(failed.values()):  # tasks that collide share one
+        cli.print_error(error)
     paths = network_paths(
         options.version,
         options.models_dir,
@@ -81,10 +85,11 @@ def run(options: argparse.Namespace) -> int:
     backends = choose_backends(spec, options.models_dir, options.face_finder, options.parser)
     check_weights(spec, paths, backends, options.models_dir)
     find_ffmpeg(options.ffmpeg_path)
-    failed = failing_checks(jobs, lambda job, error: cli.print_error(error, job.name))
+    jobs = [job for job in jobs if job.name not in failed]
+    failed |= failing_checks(jobs, lambda job, error: cli.print_error(error, job.name))
     ready = [job for job in jobs if job.name not in failed]
     if not ready:
-        return summary(jobs, failed)
+        return summary(file.names, failed)
 
     placement = choose_placement(options.gpu_id, options.dtype, options.use_float16)
     for note in (*placement.notes, *backends.notes):
@@ -110,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
         except MuseTalkError as error:
             failed[job.name] = error
             cli.print_error(error, job.name)
-    return summary(jobs, failed)
+    return summary(file.names, failed)
 
 
 def dub(dubber: Dubber, job: Job) -> DubResult:
@@ -147,12 +152,12 @@ def report(job: Job, result: DubResult) -> None:
     cli.say(f"result: {result.path}")
 
 
-def summary(jobs: Sequence[Job], failed: dict[str, MuseTalkError]) -> int:
+def summary(tasks: Sequence[str], failed: Mapping[str, MuseTalkError]) -> int:
     """Say which tasks failed, where some did; the exit code."""
     if not failed:
         return 0
-    names = ", ".join(job.name for job in jobs if job.name in failed)
-    print(f"{len(failed)} of {len(jobs)} tasks failed: {names}", file=sys.stderr)
+    names = ", ".join(task for task in tasks if task in failed)
+    print(f"{len(failed)} of {len(tasks)} tasks failed: {names}", file=sys.stderr)
     return 1
 
 

@@ -229,6 +229,19 @@ def test_an_endless_stream_of_empty_answers_is_given_up(server, settings, file, 
     assert len(server.requests) == 3
 
 
+def test_command_is_patient_with_one_file_only_when_there_is_no_server(monkeypatch, tmp_path, capsys, waits):
+    monkeypatch.setattr(
+        download_weights,
+        "Settings",
+        lambda endpoint: Settings(endpoint="http://127.0.0.1:9", tries=3, sleep=waits.append),
+    )
+    assert download_weights.main(["--parts", "v15", "--models_dir", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err
+    assert len(waits) == 2
+    assert errors.count("gave up after 3 tries") == 1 and errors.count("gave up after 1 try,") == 6
+    assert "7 of 7 files could not be had" in errors
+
+
 def test_no_server_at_all_is_given_up(tmp_path, waits):
     file = WeightFile("model.bin", Url("http://127.0.0.1:9/model.bin"), "vae")
 

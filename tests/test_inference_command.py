@@ -145,7 +145,7 @@ def test_signals_leave_nothing_behind(folder, models_dir, number, code):
             if line.startswith("only: "):
                 break
         waiting = threading.Event()  # nobody sets it: it leaves the processor to the command
-        while process.poll() is None and not list((folder / "png").glob("*.png")):
+        while process.poll() is None and not list((folder / "png").rglob("*.png")):
             waiting.wait(0.05)
         process.send_signal(number)
         _, errors = process.communicate(timeout=120)
@@ -163,6 +163,7 @@ def test_usage_errors_exit_with_2(folder, models_dir, capsys):
         with pytest.raises(SystemExit) as caught:
             inference.main(words)
         assert caught.value.code == 2
+        assert [line[:7] for line in capsys.readouterr().err.splitlines()] == ["error: ", "  fix: "]
     assert inference.main(["--output_vid_name", "../x.mp4"]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
@@ -275,15 +276,18 @@ def test_missing_weights_are_all_listed_before_any_work(folder, models_dir, caps
 
 
 def test_unknown_key_names_the_nearest(folder, models_dir, capsys):
-    write_tasks(folder, only={**task(), "bbox_shft": 3})
+    write_tasks(folder, wrong={**task(), "bbox_shft": 3}, right=task(result_name="right.mp4"))
     assert run(models_dir) == 1
-    assert "did you mean bbox_shift?" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "did you mean bbox_shift?" in errors and "1 of 2 tasks failed: wrong" in errors
+    assert [path.name for path in Path("results").rglob("*.mp4")] == ["right.mp4"]
 
 
 def test_two_tasks_with_one_result_stop_before_any_work(folder, models_dir, capsys):
     write_tasks(folder, a=task(), b=task())
     assert run(models_dir) == 1
-    assert "a and b both write" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert errors.count("a and b both write") == 1 and "2 of 2 tasks failed: a, b" in errors
     assert not Path("results/mini").exists()
 
 
@@ -327,6 +331,8 @@ def test_the_api_in_five_lines(folder, models_dir):
     result = dubber.dub("clip.mp4", "speech.wav", "out/api.mp4", use_boxes="results/coords/clip.mp4.json")
     assert (result.frames, result.fps, result.faces) == (20, Fraction(25), (20, 20))
     assert frame_total(result.path) == 20
+    with pytest.raises(musetalk.MuseTalkError, match="no model version 'v2'"):
+        musetalk.Dubber.load("v2", models_dir)
 
 
 def test_importing_the_package_loads_nothing():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from musetalk.errors import UsageError, WeightsError
+from musetalk.errors import UsageError
 from musetalk.face import dwpose_finder, s3fd
-from musetalk.weights import CHOICES, FILES, download_command, files_for, missing_files, require
+from musetalk.weights import CHOICES, FILES, download_command, files_for, missing_files
 
 
 def put(models_dir: Path, *paths: str) -> None:
@@ -51,36 +51,13 @@ def test_finders_read_the_files_of_the_manifest():
 
 
 def test_the_small_model_needs_no_files(tmp_path):
-    require(["mini", "mediapipe", "landmarks"], tmp_path)
-
-
-def test_all_missing_files_are_named_at_once_with_the_command(tmp_path):
-    put(tmp_path, "musetalkV15/musetalk.json", "whisper/config.json", "whisper/pytorch_model.bin")
-
-    with pytest.raises(WeightsError) as caught:
-        require(["v15", "dwpose", "bisenet", "mini"], tmp_path)
-
-    assert caught.value.what == (
-        f"7 weight files are missing under {tmp_path}: musetalkV15/unet.pth, sd-vae/config.json, "
-        "sd-vae/diffusion_pytorch_model.bin, whisper/preprocessor_config.json, dwpose/dw-ll_ucoco_384.pth, "
-        "s3fd/s3fd-619a316812.pth, face-parse-bisent/79999_iter.pth."
-    )
-    assert caught.value.fix == (
-        f"Get them with `python -m scripts.download_weights --parts v15 dwpose bisenet --models_dir {tmp_path}`."
-    )
-
-
-def test_only_what_is_missing_is_asked_for(tmp_path):
-    put(tmp_path, *(file.path for file in files_for(["v15", "dwpose"])))
-
-    with pytest.raises(WeightsError, match=r"(?s)1 weight file is missing .*--parts bisenet "):
-        require(["v15", "dwpose", "bisenet"], tmp_path)
+    assert not missing_files(["mini", "mediapipe", "landmarks"], tmp_path)
 
 
 def test_files_that_are_there_satisfy(tmp_path):
     put(tmp_path, *(file.path for file in files_for(["v1", "dwpose", "bisenet"])))
 
-    require(["v1", "mmpose", "bisenet"], tmp_path)
+    assert not missing_files(["v1", "mmpose", "bisenet"], tmp_path)
 
 
 def test_empty_files_folders_and_kept_parts_count_as_missing(tmp_path):

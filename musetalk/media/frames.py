@@ -31,7 +31,7 @@ from musetalk.media.timing import constant_rate, mean_rate, resample_by_time
 IMAGE_FPS = Fraction(25)
 
 # Decoded frames that a ping-pong keeps at most: short clips stay whole, long ones go backward in chunks of this size.
-PING_PONG_BYTES = 256 * 1024 * 1024
+PING_PONG_BYTES = 128 * 1024 * 1024
 
 _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 _IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"))

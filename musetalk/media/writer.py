@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import subprocess
 import threading
 import uuid
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -176,9 +178,10 @@ def _disk_full(path: Path) -> OutputError:
 def cause_in(lines: Iterable[str]) -> str:
     """Return the line of ffmpeg's messages that says why it failed; later messages only follow from it."""
     told = [re.sub(r"^\[[^\]]* @ (?:0x)?[0-9a-fA-F]+\] ", "", line).strip() for line in lines]
-    told = [line for line in told if line and not _CONSEQUENCE.match(line)]
+    # A full disk may show only when ffmpeg closes the file.
     disk = [line for line in told if re.search(r"No space left|Disk quota", line)]
-    return (disk or told or ["no message"])[-1]
+    causes = [line for line in told if line and not _CONSEQUENCE.match(line)]
+    return (disk or causes or ["no message"])[-1]
 
 
 class VideoWriter:
@@ -396,43 +399,50 @@ class VideoWriter:
 class PngFolder:
     """Writes frames losslessly as 00000000.png, 00000001.png ... (published names).
 
-    A context manager; on an exception the files written so far are removed.
+    A context manager. The frames wait in a hidden folder inside the one given until all of them are there, and then
+    take the place of all numbered frames of an earlier run: those of a longer one would be taken for this one's. On
+    an exception the folder stays as it was.
     """
 
     def __init__(self, folder: Path) -> None:
         """Make the folder.
 
         Raises:
-            OutputError: It cannot be made or written to, or holds numbered frames already: those of a longer result
-                would be taken for this one's.
+            OutputError: It cannot be made or written to.
         """
         self._folder = folder
         self._made = not folder.exists()
         check_writable(folder / "00000000.png")
-        if any(re.fullmatch(r"[0-9]{8}\.png", entry.name) for entry in folder.iterdir()):
-            raise OutputError(
-                f"{folder}: holds numbered frames already", "Choose another folder for the frames, or empty this one."
-            )
+        self._waiting = folder.absolute() / f".musetalk-{uuid.uuid4().hex}.partial"
         self.frames_written = 0
 
     def __enter__(self) -> PngFolder:
+        try:
+            self._waiting.mkdir()
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            return
-        for index in range(self.frames_written + 1):
-            _remove(self._file(index))
-        if self._made:
-            try:
-                self._folder.rmdir()
-            except OSError:
-                return  # somebody else put files there
+        try:
+            if kind is None:
+                self._replace_earlier()
+        except OSError as cause:
+            raise _cannot_write(self._folder, cause) from cause
+        finally:
+            shutil.rmtree(self._waiting, ignore_errors=True)
+            if kind is not None and self._made:
+                with suppress(OSError):  # somebody else put files there
+                    self._folder.rmdir()
 
-    def _file(self, index: int) -> Path:
-        return self._folder / f"{index:08d}.png"
+    def _replace_earlier(self) -> None:
+        for entry in list(self._folder.iterdir()):
+            if re.fullmatch(r"[0-9]{8}\.png", entry.name):
+                entry.unlink()
+        for frame in sorted(self._waiting.iterdir()):
+            os.replace(frame, self._folder / frame.name)
 
     def write(self, frame: np.ndarray) -> None:
         """Append a frame, (H, W, 3) uint8 BGR.
@@ -441,9 +451,9 @@ class PngFolder:
             OutputError: The file cannot be written.
         """
         _, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        path = self._file(self.frames_written)
+        name = f"{self.frames_written:08d}.png"
         try:
-            path.write_bytes(data.tobytes())
+            (self._waiting / name).write_bytes(data.tobytes())
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise _cannot_write(self._folder / name, error) from error
         self.frames_written += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from musetalk.errors import UsageError
+
 
 @dataclass(frozen=True)
 class VersionSpec:
@@ -78,6 +80,17 @@ VERSIONS: dict[str, VersionSpec] = {
 }
 
 
+def find_version(name: str) -> VersionSpec:
+    """The version of a name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in VERSIONS:
+        raise UsageError(f"there is no model version {name!r}", f"Use {', '.join(VERSIONS)}.")
+    return VERSIONS[name]
+
+
 @dataclass(frozen=True)
 class NetworkPaths:
     """The files of the three networks, after --models_dir and the path flags."""
@@ -100,14 +113,14 @@ def network_paths(
     """Where a version's networks lie; each argument that is given replaces the version's own.
 
     Args:
-        version: Key of VERSIONS.
+        version: Name of a version.
         models_dir: Folder of all weights.
         unet_config: musetalk.json (--unet_config).
         unet_weights: --unet_model_path.
         vae_type: Name of the VAE's folder under models_dir (--vae_type).
         audio_encoder: Whisper's folder (--whisper_dir).
     """
-    spec, root = VERSIONS[version], Path(models_dir)
+    spec, root = find_version(version), Path(models_dir)
     return NetworkPaths(
         unet_config=Path(unet_config) if unet_config is not None else root / spec.unet_config,
         unet_weights=Path(unet_weights) if unet_weights is not None else root / spec.unet_weights,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from musetalk.audio.windows import DEFAULT_PADDING, frame_count
+from musetalk.audio.windows import DEFAULT_PADDING, SAMPLE_RATE, frame_count
 from musetalk.errors import InputError
 from musetalk.face.boxes import SMOOTHING_RADIUS, read_boxes, write_boxes
 from musetalk.face.landmarks import FaceFinder
@@ -22,7 +22,7 @@ from musetalk.media.writer import PngFolder, VideoWriter
 from musetalk.models.device import Placement as DevicePlacement
 from musetalk.models.device import choose_placement
 from musetalk.models.loading import load_networks
-from musetalk.models.versions import VERSIONS, NetworkPaths, VersionSpec, network_paths
+from musetalk.models.versions import NetworkPaths, VersionSpec, find_version, network_paths
 from musetalk.pipeline.backends import BackendChoice, build_finder, build_parser, choose_backends
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.live import FaceSettings, LiveStates
@@ -88,7 +88,7 @@ def result_frames(samples: int, source: FrameSource, audio: Path) -> int:
     """
     count = frame_count(samples, source.info.fps)
     if count == 0:
-        seconds = samples / 16000
+        seconds = samples / SAMPLE_RATE
         raise InputError(
             f"{audio}: the sound lasts {seconds:.3f} s, one frame lasts {float(1 / source.info.fps):.3f} s",
             "Give a sound of at least one frame.",
@@ -144,10 +144,11 @@ class Dubber:
             ffmpeg_path: Binary or folder; None: found by itself.
 
         Raises:
+            UsageError: There is no such version.
             WeightsError: Files are missing (all are named) or unusable.
             DeviceError: There is no ffmpeg, or not the device asked for.
         """
-        spec = VERSIONS[version]
+        spec = find_version(version)
         paths = paths or network_paths(version, models_dir)
         placement = placement or choose_placement()
         backends = backends or choose_backends(spec, models_dir)
@@ -193,7 +194,7 @@ class Dubber:
             settings: Geometry, rate and batch size.
             use_boxes: Box file of an earlier run to take the boxes from, one per source frame.
             save_boxes: Box file to write; boxes of the whole source are found for it.
-            frames_dir: Folder to write the composited frames to as PNG, too.
+            frames_dir: Folder to write the composited frames to as PNG, too, in place of those of an earlier run.
             started: Called with the number of frames once it is known.
             advance: Called with the name of a stage for each frame that leaves it, from any thread.
 

@@ -77,11 +77,7 @@ def box_file(result_dir: Path, video: Path) -> Path:
 
 
 def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: JobOptions) -> list[Job]:
-    """Decide names, folders and settings of every task; each task stands for itself.
-
-    Raises:
-        ConfigError: Two tasks would write the same file.
-    """
+    """Decide names, folders and settings of every task; each task stands for itself."""
     jobs = []
     for task in tasks:
         name = task.result_name or options.output_vid_name or default_result_name(task.video_path, task.audio_path)
@@ -105,32 +101,41 @@ def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: Jo
                 frames_dir=frames_dir,
             )
         )
-    check_collisions(jobs)
     return jobs
 
 
-def check_collisions(jobs: Sequence[Job]) -> None:
-    """Check that no two jobs write the same file, and none over its own input.
+def colliding_jobs(jobs: Sequence[Job]) -> dict[str, ConfigError]:
+    """Jobs that would write the file of another one, or over their own input, by name.
 
-    Raises:
-        ConfigError: Some do; all are named.
+    Those that collide with each other share one error.
     """
-    problems = []
-    results: dict[str, str] = {}
-    boxes: dict[str, Job] = {}
+    outputs: dict[str, list[Job]] = {}
+    box_files: dict[str, list[Job]] = {}
+    failed: dict[str, ConfigError] = {}
+
+    def fail(colliding: Sequence[Job], what: str) -> None:
+        error = ConfigError(what, "Give each task a result_name (and each video a name) of its own.")
+        failed.update({job.name: error for job in colliding})
+
     for job in jobs:
-        key = _same_file_key(job.output)
-        if key in results:
-            problems.append(f"{results[key]} and {job.name} both write {job.output}")
-        results.setdefault(key, job.name)
-        if key in (_same_file_key(job.video), _same_file_key(job.audio)):
-            problems.append(f"{job.name} would write over its own input {job.output}")
+        outputs.setdefault(_same_file_key(job.output), []).append(job)
         if job.save_boxes is not None:
-            other = boxes.setdefault(_same_file_key(job.save_boxes), job)
-            if _same_file_key(other.video) != _same_file_key(job.video):
-                problems.append(f"{other.name} and {job.name} both save boxes of different videos to {job.save_boxes}")
-    if problems:
-        raise ConfigError("; ".join(problems), "Give each task a result_name (and each video a name) of its own.")
+            box_files.setdefault(_same_file_key(job.save_boxes), []).append(job)
+        inputs = (_same_file_key(job.video), _same_file_key(job.audio))
+        for written in (job.output, job.frames_dir):
+            if written is not None and _same_file_key(written) in inputs:
+                fail([job], f"{job.name} would write over its own input {written}")
+    for users in box_files.values():
+        if len({_same_file_key(job.video) for job in users}) > 1:
+            fail(users, f"{_names(users)} save boxes of different videos to {users[0].save_boxes}")
+    for writers in outputs.values():
+        if len(writers) > 1:
+            fail(writers, f"{_names(writers)} write {writers[0].output}")
+    return failed
+
+
+def _names(jobs: Sequence[Job]) -> str:
+    return " and ".join(job.name for job in jobs) + (" both" if len(jobs) == 2 else " all")
 
 
 def check_job(job: Job) -> None:

@@ -25,7 +25,7 @@ from musetalk.pipeline.template import template_face
 
 T = TypeVar("T")
 
-CACHE_BYTES = 64 * 1024 * 1024
+CACHE_BYTES = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True)

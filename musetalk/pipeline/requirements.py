@@ -9,21 +9,29 @@ from musetalk.models import audio_encoder, vae
 from musetalk.models.config_file import first_existing
 from musetalk.models.versions import NetworkPaths, VersionSpec
 from musetalk.pipeline.backends import BackendChoice, backend_files
-from musetalk.weights import download_command, missing_files
+from musetalk.weights import FILES, download_command, missing_files
 
 
 def required_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> list[Path]:
-    """Every file that will be opened; where one of several names will do, the one that exists."""
+    """Every file that will be opened; where one of several names will do, the one that exists, else the published."""
     return [
         paths.unet_config,
         paths.unet_weights,
         paths.vae / "config.json",
-        first_existing(paths.vae, vae.WEIGHT_NAMES),
+        _weights_in(paths.vae, vae.WEIGHT_NAMES, models_dir),
         paths.audio_encoder / "config.json",
         paths.audio_encoder / "preprocessor_config.json",
-        first_existing(paths.audio_encoder, audio_encoder.WEIGHT_NAMES),
+        _weights_in(paths.audio_encoder, audio_encoder.WEIGHT_NAMES, models_dir),
         *backend_files(backends, models_dir),
     ]
+
+
+def _weights_in(folder: Path, names: tuple[str, ...], models_dir: str | Path) -> Path:
+    found = first_existing(folder, names)
+    if found.is_file():
+        return found
+    published = {file.under(models_dir) for file in FILES}
+    return next((folder / name for name in names if folder / name in published), found)
 
 
 def check_weights(spec: VersionSpec, paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> None:

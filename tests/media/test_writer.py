@@ -79,6 +79,7 @@ def test_the_cause_among_the_messages() -> None:
     ]
     assert "No space left" in cause_in(["av_interleaved_write_frame(): No space left on device", *lines[2:]])
     assert cause_in([lines[0], lines[3]]) == "Application provided invalid timestamps"
+    assert "No space left" in cause_in(["[out#0/mp4 @ 0x5] Error writing trailer: No space left on device"])
     assert cause_in([]) == "no message"
 
 
@@ -303,17 +304,21 @@ def test_png_folder_is_lossless(tmp_path: Path) -> None:
         assert np.array_equal(cv2.imread(str(file)), numbered_frame(index, 161, 97))
 
 
-def test_png_folder_refuses_to_mix_with_older_frames(tmp_path: Path) -> None:
-    (tmp_path / "00000007.png").write_bytes(b"older")
-    with pytest.raises(OutputError, match="numbered frames"):
-        PngFolder(tmp_path)
-    assert (tmp_path / "00000007.png").read_bytes() == b"older"
+def test_png_folder_replaces_all_frames_of_an_earlier_run(tmp_path: Path) -> None:
+    for name in ("00000000.png", "00000007.png", "mine.png"):
+        (tmp_path / name).write_bytes(b"older")
+    with PngFolder(tmp_path) as sink:
+        sink.write(numbered_frame(3))
+        assert (tmp_path / "00000000.png").read_bytes() == b"older"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["00000000.png", "mine.png"]
+    assert np.array_equal(cv2.imread(str(tmp_path / "00000000.png")), numbered_frame(3))
 
 
-def test_png_folder_removes_its_frames_on_an_exception(tmp_path: Path) -> None:
-    (tmp_path / "kept.txt").write_text("")
+def test_png_folder_stays_as_it_was_on_an_exception(tmp_path: Path) -> None:
+    (tmp_path / "00000000.png").write_bytes(b"older")
     for folder in (tmp_path, tmp_path / "new"):
         with pytest.raises(KeyboardInterrupt), PngFolder(folder) as sink:
             sink.write(numbered_frame(0))
             raise KeyboardInterrupt
-    assert [entry.name for entry in tmp_path.iterdir()] == ["kept.txt"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["00000000.png"]
+    assert (tmp_path / "00000000.png").read_bytes() == b"older"
