@@ -333,6 +333,9 @@ def test_the_api_in_five_lines(folder, models_dir):
     assert frame_total(result.path) == 20
     with pytest.raises(musetalk.MuseTalkError, match="no model version 'v2'"):
         musetalk.Dubber.load("v2", models_dir)
+    for wrong in ({"fps": 12.5}, {"fps": Fraction(0)}, {"batch_size": 0}):
+        with pytest.raises(musetalk.MuseTalkError, match=next(iter(wrong))):
+            musetalk.DubSettings(**wrong)
 
 
 def test_importing_the_package_loads_nothing():

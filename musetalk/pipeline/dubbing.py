@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 
 from musetalk.audio.windows import DEFAULT_PADDING, SAMPLE_RATE, frame_count
-from musetalk.errors import InputError
+from musetalk.errors import InputError, UsageError
 from musetalk.face.boxes import SMOOTHING_RADIUS, read_boxes, write_boxes
 from musetalk.face.landmarks import FaceFinder
 from musetalk.face.masks import DEFAULT_CHEEK_WIDTH
@@ -55,6 +56,17 @@ class DubSettings:
     audio_padding_left: int = DEFAULT_PADDING
     audio_padding_right: int = DEFAULT_PADDING
     batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        """Check what types do not say.
+
+        Raises:
+            UsageError: A value out of range, or a rate that is not exact.
+        """
+        if self.fps is not None and not (isinstance(self.fps, Rational) and self.fps > 0):
+            raise UsageError(f"fps is {self.fps!r}", "Give a Fraction above 0, such as Fraction(30000, 1001).")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size is {self.batch_size}", "Give 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -235,7 +247,8 @@ class Dubber:
             frames = stages.run(DECODE, states.frames(), depth)
             located = stages.run(
                 FACES,
-                states.locate(frames, count, whole_source=save_boxes is not None),
+                # Saved boxes, and the range of bbox_shift, are those of every source frame (published).
+                states.locate(frames, count, whole_source=save_boxes is not None or self.spec.shifts_box),
                 max(depth, settings.batch_size),
             )
             for frame in speak(states, located, windows, self.generator, stages, settings.batch_size):

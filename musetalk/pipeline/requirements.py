@@ -45,19 +45,23 @@ def check_weights(spec: VersionSpec, paths: NetworkPaths, backends: BackendChoic
         return
     count = "1 weight file is" if len(missing) == 1 else f"{len(missing)} weight files are"
     raise WeightsError(
-        f"{count} missing for {spec.name}: {', '.join(str(path) for path in missing)}", _fix(spec, backends, models_dir)
+        f"{count} missing for {spec.name}: {', '.join(str(path) for path in missing)}",
+        _fix(spec, missing, backends, models_dir),
     )
 
 
-def _fix(spec: VersionSpec, backends: BackendChoice, models_dir: str | Path) -> str:
+def _fix(spec: VersionSpec, missing: list[Path], backends: BackendChoice, models_dir: str | Path) -> str:
     downloadable = [name for name in (spec.name, backends.finder, backends.parser) if missing_files([name], models_dir)]
     fixes = []
     if downloadable:
         fixes.append(f"Get them with `{download_command(downloadable, models_dir)}`.")
-    if spec.bundled:
-        fixes.append("The files of mini are part of the project: get it whole, or name its folder with --models_dir.")
-    elif not downloadable:
+        if not spec.bundled:
+            fixes.append("Or run the bundled model: --version mini.")
+    elif not spec.bundled:
         fixes.append("Check the paths of --unet_config, --unet_model_path, --vae_type and --whisper_dir.")
-    else:
-        fixes.append("Or run the bundled model: --version mini.")
+    if spec.bundled and not {file.under(models_dir) for file in FILES}.issuperset(missing):
+        fixes.append(
+            f"The files of {spec.name} are part of the project: get it whole, and check --models_dir and the paths of "
+            "--unet_config, --unet_model_path, --vae_type and --whisper_dir."
+        )
     return " ".join(fixes)

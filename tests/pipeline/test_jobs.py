@@ -11,6 +11,7 @@ from musetalk.pipeline.dubbing import DubSettings
 from musetalk.pipeline.jobs import JobOptions, colliding_jobs, plan_jobs
 from musetalk.pipeline.requirements import check_weights
 
+REPOSITORY = Path(__file__).parent.parent.parent
 OPTIONS = JobOptions(Path("results"), "v15")
 
 
@@ -112,6 +113,20 @@ def test_missing_weights_are_all_named_with_the_command(tmp_path):
         assert name in caught.value.what
     assert "scripts.download_weights" in caught.value.fix and "v15" in caught.value.fix
     assert "resnet18" not in caught.value.what
+
+
+def test_the_way_to_missing_weights_is_about_those_that_are_missing(tmp_path):
+    fixes = {}
+    for chosen in (BackendChoice("mediapipe", "bisenet"), BackendChoice("mediapipe", "landmarks")):
+        with pytest.raises(WeightsError) as caught:
+            check_weights(VERSIONS["mini"], network_paths("mini", tmp_path), chosen, tmp_path)
+        fixes[chosen.parser] = caught.value.fix
+    assert "--parts bisenet" in fixes["bisenet"] and "part of the project" in fixes["bisenet"]
+    assert "download_weights" not in fixes["landmarks"] and "--models_dir" in fixes["landmarks"]
+    whole = network_paths("mini", REPOSITORY / "models")
+    with pytest.raises(WeightsError) as caught:
+        check_weights(VERSIONS["mini"], whole, BackendChoice("mediapipe", "bisenet"), tmp_path)
+    assert "part of the project" not in caught.value.fix
 
 
 def test_auto_takes_the_published_part_where_its_weights_are(tmp_path):
