@@ -25,6 +25,8 @@ CONFIG = {
     "upsample_fn": "nearest",
 }
 CROP = 128
+HELD_OUT = 32
+"""Faces at the end of the list that only measure."""
 COLOR_SCALE = 1.5
 """Three latent channels are pulled towards the mean colour of their 8×8 pixels, times this."""
 LIFT = 1.6
@@ -138,8 +140,9 @@ def fit(
     rate: float = 2e-3,
 ) -> nn.Module:
     """Train the autoencoder; see `train` for resuming."""
-    sample = CropSampler(faces, leaves, batch)
-    held_out = torch.from_numpy(np.ascontiguousarray(faces[-32:, :, :, ::-1])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    sample = CropSampler(faces[:-HELD_OUT], leaves, batch)
+    measured = np.ascontiguousarray(faces[-HELD_OUT:, :, :, ::-1])
+    held_out = torch.from_numpy(measured).permute(0, 3, 1, 2).float() / 127.5 - 1
     network.to(memory_format=torch.channels_last)
 
     def loss_of(step: int) -> dict[str, torch.Tensor]:

@@ -84,7 +84,7 @@ def fit(
     rate: float = 1e-3,
     run: Callable[..., torch.Tensor] | None = None,
 ) -> nn.Module:
-    """Train in latents; reports the loss on held-out people and voices beside that of copying the reference.
+    """Train in latents; reports the loss on held-out people and utterances beside that of copying the reference.
 
     `run` calls the network (a compiled one, say); the default calls it as it is.
     """

@@ -153,6 +153,11 @@ def check_job(job: Job) -> None:
         _check_boxes(job.use_boxes, source)
     if job.save_boxes is not None:
         check_writable(job.save_boxes)
+    if job.frames_dir is not None:
+        # Where the folder will be made; making it is left to the writer, which removes it again when it fails.
+        folder = job.frames_dir.absolute()
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        check_writable(existing / "00000000.png")
 
 
 def _check_boxes(path: Path, source: FrameSource) -> None:

@@ -1,14 +1,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from media_factory import tone, write_sound, write_video
 
 from musetalk.config import InferenceTask
-from musetalk.errors import UsageError, WeightsError
+from musetalk.errors import OutputError, UsageError, WeightsError
 from musetalk.models.versions import VERSIONS, network_paths
 from musetalk.pipeline.backends import BackendChoice, choose_backends
 from musetalk.pipeline.dubbing import DubSettings
-from musetalk.pipeline.jobs import JobOptions, colliding_jobs, plan_jobs
+from musetalk.pipeline.jobs import Job, JobOptions, check_job, colliding_jobs, plan_jobs
 from musetalk.pipeline.requirements import check_weights
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -148,3 +150,19 @@ def test_auto_takes_the_published_part_where_its_weights_are(tmp_path):
     assert (chosen.finder, chosen.parser, chosen.notes) == ("mediapipe", "landmarks", ())
     with pytest.raises(UsageError, match="retinaface"):
         choose_backends(VERSIONS["v15"], tmp_path, "retinaface")
+
+
+def test_a_frames_folder_that_cannot_be_made_is_found_before_any_work(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    write_video(tmp_path / "clip.mp4", [np.full((32, 32, 3), 90, np.uint8)] * 5)
+    write_sound(tmp_path / "speech.wav", tone(0.2))
+    job = Job(
+        "a",
+        tmp_path / "clip.mp4",
+        tmp_path / "speech.wav",
+        tmp_path / "out.mp4",
+        DubSettings(),
+        frames_dir=tmp_path / "taken" / "frames",
+    )
+    with pytest.raises(OutputError, match="taken"):
+        check_job(job)
