@@ -1,12 +1,12 @@
-"""The task file of inference: read, merged with overrides and checked in one place, all errors of a task at once."""
+"""The task files of inference: read, merged with overrides and checked in one place, all errors of a task at once."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from musetalk.errors import ConfigError
 
@@ -31,7 +31,29 @@ class InferenceTask:
 
 
 @dataclass(frozen=True)
-class TaskFile:
+class AvatarTask:
+    """One entry of configs/inference/realtime.yaml.
+
+    Attributes:
+        name: The entry's own name, which is the avatar's.
+        preparation: Whether the avatar is prepared where it is missing or no longer fits; False: it has to be there.
+        video_path: A video, an image or a folder of numbered images.
+        bbox_shift: None: --bbox_shift.
+        audio_clips: Sound of each clip by the clip's name.
+    """
+
+    name: str
+    preparation: bool
+    video_path: Path
+    bbox_shift: int | None = None
+    audio_clips: dict[str, Path] = field(default_factory=dict)
+
+
+Task = TypeVar("Task", InferenceTask, AvatarTask)
+
+
+@dataclass(frozen=True)
+class TaskFile(Generic[Task]):
     """What a YAML file of tasks holds.
 
     Attributes:
@@ -41,15 +63,28 @@ class TaskFile:
     """
 
     names: list[str]
-    tasks: list[InferenceTask]
+    tasks: list[Task]
     wrong: dict[str, ConfigError]
 
 
-_TASK_TYPES: dict[str, type] = {"video_path": str, "audio_path": str, "bbox_shift": int, "result_name": str}
-_REQUIRED = ("video_path", "audio_path")
-_IN_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a list of keys"}
+@dataclass(frozen=True)
+class _Kind(Generic[Task]):
+    """How the tasks of a file look.
 
-assert set(_TASK_TYPES) == {f.name for f in fields(InferenceTask)} - {"name"}
+    Attributes:
+        example: A file of this kind.
+        types: Type of each key.
+        required: Keys that cannot be left out.
+        build: A task from its name and its values, all of the right type; adds what is wrong to the list.
+    """
+
+    example: str
+    types: dict[str, type]
+    required: tuple[str, ...]
+    build: Callable[[str, dict[str, Any], list[str]], Task]
+
+
+_IN_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a list of keys"}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -61,7 +96,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known are {', '.join(options)}"
 
 
-def load_tasks(path: Path, overrides: Sequence[str] = ()) -> TaskFile:
+def load_tasks(path: Path, overrides: Sequence[str] = ()) -> TaskFile[InferenceTask]:
     """The tasks of a YAML file; one with wrong keys or values does not keep the others from their work.
 
     Args:
@@ -71,23 +106,37 @@ def load_tasks(path: Path, overrides: Sequence[str] = ()) -> TaskFile:
     Raises:
         ConfigError: The file cannot be read, holds no task, or overrides name none.
     """
-    content = merge_overrides(read_yaml(path), overrides)
-    fix = f"Each task is a name with the keys {', '.join(_TASK_TYPES)} ({' and '.join(_REQUIRED)} are needed)."
+    return _load(path, overrides, _TASKS)
+
+
+def load_avatars(path: Path, overrides: Sequence[str] = ()) -> TaskFile[AvatarTask]:
+    """The avatars of a YAML file; otherwise as `load_tasks`."""
+    return _load(path, overrides, _AVATARS)
+
+
+def _load(path: Path, overrides: Sequence[str], kind: _Kind[Task]) -> TaskFile[Task]:
+    content = merge_overrides(read_yaml(path, f"Give a YAML file of tasks, such as {kind.example}."), overrides)
+    fix = f"Each task is a name with the keys {', '.join(kind.types)} ({' and '.join(kind.required)} are needed)."
     if not content:
         raise ConfigError(f"{path}: there is no task in it", fix)
-    file = TaskFile([str(name) for name in content], [], {})
+    file: TaskFile[Task] = TaskFile([str(name) for name in content], [], {})
     for name, entry in zip(file.names, content.values(), strict=True):
         problems: list[str] = []
-        task = _task(name, entry, problems)
-        if task is not None:
+        values = _values(name, entry, kind, problems)
+        task = None if problems else kind.build(name, values, problems)
+        if task is not None and not problems:
             file.tasks.append(task)
         else:
             file.wrong[name] = ConfigError(f"{path}: {'; '.join(problems)}", fix)
     return file
 
 
-def read_yaml(path: Path) -> dict[Any, Any]:
+def read_yaml(path: Path, fix: str) -> dict[Any, Any]:
     """The mapping that a YAML file holds; {} for an empty file.
+
+    Args:
+        path: The file.
+        fix: What errors say can be done.
 
     Raises:
         ConfigError: The file is missing, unreadable, no YAML, or holds something else.
@@ -96,7 +145,6 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    fix = "Give a YAML file of tasks, such as configs/inference/test.yaml."
     try:
         loaded = OmegaConf.load(path)
         content = OmegaConf.to_container(loaded, resolve=True)
@@ -109,7 +157,7 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     except (YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}", fix) from None
     if not isinstance(loaded, DictConfig) or not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds no named tasks", fix)
+        raise ConfigError(f"{path}: holds no keys with values", fix)
     return dict(content)
 
 
@@ -149,31 +197,69 @@ def merge_overrides(content: Mapping[Any, Any], overrides: Sequence[str]) -> dic
     return dict(result)
 
 
-def _task(name: str, entry: Any, problems: list[str]) -> InferenceTask | None:
+def _values(name: str, entry: Any, kind: _Kind[Task], problems: list[str]) -> dict[str, Any]:
+    """The values of a task that are of the right type; what is wrong with the others is added to `problems`."""
     if not isinstance(entry, dict):
         problems.append(f"{name}: is {entry!r}, not a list of keys")
-        return None
+        return {}
     values: dict[str, Any] = {}
     for key, value in entry.items():
-        if key not in _TASK_TYPES:
-            problems.append(f"{name}: unknown key {key}, {nearest(str(key), _TASK_TYPES)}")
-        elif value is None and key not in _REQUIRED:
+        if key not in kind.types:
+            problems.append(f"{name}: unknown key {key}, {nearest(str(key), kind.types)}")
+        elif value is None and key not in kind.required:
             continue
-        elif type(value) is not _TASK_TYPES[key]:
-            problems.append(f"{name}.{key}: {value!r} is not {_IN_WORDS[_TASK_TYPES[key]]}")
+        elif type(value) is not kind.types[key]:
+            problems.append(f"{name}.{key}: {value!r} is not {_IN_WORDS[kind.types[key]]}")
         elif value == "":
             problems.append(f"{name}.{key} is empty")
         else:
             values[key] = value
-    problems.extend(f"{name}: {key} is missing" for key in _REQUIRED if key not in entry)
+    problems.extend(f"{name}: {key} is missing" for key in kind.required if key not in entry)
+    return values
+
+
+def _inference_task(name: str, values: dict[str, Any], problems: list[str]) -> InferenceTask:
     result_name = values.get("result_name")
     if result_name is not None and (reason := bad_result_name(result_name)):
         problems.append(f"{name}.result_name: {reason}")
-    if problems:
-        return None
     return InferenceTask(
         name, Path(values["video_path"]), Path(values["audio_path"]), values.get("bbox_shift"), result_name
     )
+
+
+def _avatar_task(name: str, values: dict[str, Any], problems: list[str]) -> AvatarTask:
+    if reason := bad_result_name(name):
+        problems.append(f"{name}: {reason}, as the name of an avatar has to be")
+    clips: dict[str, Path] = {}
+    for clip, path in values.get("audio_clips", {}).items():
+        where = f"{name}.audio_clips.{clip}"
+        result = str(clip).removesuffix(".mp4")
+        if reason := bad_result_name(result):
+            problems.append(f"{where}: {reason}")
+        elif result in clips:
+            problems.append(f"{where}: another clip has this name")
+        elif not isinstance(path, str) or not path:
+            problems.append(f"{where}: {path!r} is not the path of a sound")
+        else:
+            clips[result] = Path(path)
+    return AvatarTask(name, values["preparation"], Path(values["video_path"]), values.get("bbox_shift"), clips)
+
+
+_TASKS = _Kind(
+    "configs/inference/test.yaml",
+    {"video_path": str, "audio_path": str, "bbox_shift": int, "result_name": str},
+    ("video_path", "audio_path"),
+    _inference_task,
+)
+_AVATARS = _Kind(
+    "configs/inference/realtime.yaml",
+    {"preparation": bool, "bbox_shift": int, "video_path": str, "audio_clips": dict},
+    ("preparation", "video_path"),
+    _avatar_task,
+)
+
+assert set(_TASKS.types) == {f.name for f in fields(InferenceTask)} - {"name"}
+assert set(_AVATARS.types) == {f.name for f in fields(AvatarTask)} - {"name"}
 
 
 def bad_result_name(name: str) -> str | None:

@@ -21,6 +21,10 @@ class MuseTalkError(Exception):
     def __str__(self) -> str:
         return f"{self.what}\n{self.fix}"
 
+    def __reduce__(self) -> tuple[type[MuseTalkError], tuple[str, str]]:
+        """Whole across processes, where Exception would forget `fix`."""
+        return type(self), (self.what, self.fix)
+
 
 class UsageError(MuseTalkError):
     """A command line that cannot be understood."""
@@ -46,3 +50,7 @@ class OutputError(MuseTalkError):
 
 class DeviceError(MuseTalkError):
     """A device, dtype or external program that is not available."""
+
+
+class TrainingError(MuseTalkError):
+    """A training run that cannot go on."""

@@ -13,23 +13,24 @@ from musetalk.pipeline.stages import StageTime
 class ProgressBars:
     """One bar for each stage, on standard error; nothing where that is not a terminal."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], unit: str = "frame") -> None:
         self._names = names
+        self._unit = unit
         self._lock = threading.Lock()
         self._bars: dict[str, Any] = {}
 
     def start(self, total: int) -> None:
-        """Show the bars, each to run to `total` frames."""
+        """Show the bars, each to run to `total`."""
         from tqdm import tqdm
 
         with self._lock:
             self._bars = {
-                name: tqdm(total=total, desc=f"{name:>8}", unit="frame", position=row, disable=None)
+                name: tqdm(total=total, desc=f"{name:>8}", unit=self._unit, position=row, disable=None)
                 for row, name in enumerate(self._names)
             }
 
     def advance(self, name: str) -> None:
-        """Count one frame of a stage; stages without a bar are ignored. Called from any thread."""
+        """Count one of a stage; stages without a bar are ignored. Called from any thread."""
         bar = self._bars.get(name)
         if bar is not None:
             with self._lock:

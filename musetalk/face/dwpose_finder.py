@@ -159,6 +159,10 @@ class DWPoseFinder:
         """The face of each frame (BGR uint8), None where S3FD sees none. Landmarks are whole pixels (published)."""
         return faces_with_landmarks(frames, self._detector, lambda with_face: self._keypoints.find(with_face)[0])
 
+    def count(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> list[int]:
+        """See `musetalk.face.landmarks.FaceCounter.count`."""
+        return self._detector.count(frames, faces)
+
 
 def faces_with_landmarks(
     frames: Sequence[np.ndarray],

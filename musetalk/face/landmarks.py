@@ -70,3 +70,27 @@ class FaceFinder(Protocol):
             frames: BGR uint8 (H, W, 3); sizes may differ.
         """
         ...
+
+
+class FaceCounter(Protocol):
+    """A face finder that can also tell whether its face is alone in the frame."""
+
+    def count(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> list[int]:
+        """How many faces each frame shows that are at least `COUNTED_WIDTH` as wide as the one found; at least 1.
+
+        Args:
+            frames: BGR uint8 (H, W, 3).
+            faces: What `FaceFinder.find` found in them, with detections.
+        """
+        ...
+
+
+COUNTED_WIDTH = 0.5
+"""Smaller faces than this share of the main one's width are people in the background, or pictures."""
+SAME_FACE_IOU = 0.3
+"""Boxes of one frame that overlap more than this are of one face."""
+
+
+def also_counts(box: Sequence[float], main: Sequence[float], overlap: float) -> bool:
+    """Whether a box is another face than the main one that counts beside it, given how much the two overlap (0…1)."""
+    return overlap <= SAME_FACE_IOU and box[2] - box[0] >= COUNTED_WIDTH * (main[2] - main[0])

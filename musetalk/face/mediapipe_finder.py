@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 
 from musetalk.errors import DeviceError
-from musetalk.face.landmarks import Box, Face
+from musetalk.face.boxes import overlap
+from musetalk.face.landmarks import Box, Face, also_counts
 from musetalk.face.masks import cut_crop
 
 # Image left comes first. "Oval" is the outline of the mesh.
@@ -63,6 +64,8 @@ CANDIDATE_EXPAND = 2.0
 CONFIRM_EXPAND = 3.2
 """Side of the square in which a second detector has to see the face too, over the mesh's longer side."""
 TILE_SIDE = 640
+SMALL_FACE = 8
+"""Faces narrower than the frame's longer side over this are counted in tiles too."""
 MIN_VISIBLE = 0.6
 """Share of mesh points that have to lie in the frame."""
 
@@ -106,6 +109,13 @@ class MediaPipeFinder:
         """
         with self._lock:
             return [self._find(frame) for frame in frames]
+
+    def count(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> list[int]:
+        """See `FaceCounter.count`. Two networks have to see a face for it to count, as in `find`."""
+        with self._lock:
+            if self._mesh is None:
+                self._load()
+            return [1 + len(self._others(frame, face)) for frame, face in zip(frames, faces, strict=True)]
 
     def close(self) -> None:
         """Free the networks; a later `find` loads them again."""
@@ -174,6 +184,27 @@ class MediaPipeFinder:
             if face is not None:
                 return face
         return None
+
+    def _others(self, frame: np.ndarray, face: Face) -> list[tuple[float, float, float, float]]:
+        """Boxes of the faces beside `face` that count."""
+        main = face.detection
+        if main is None:
+            return []
+        rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        height, width = rgb.shape[:2]
+        areas = [(0, 0, width, height)]
+        if main[2] - main[0] < max(width, height) / SMALL_FACE:
+            areas += tiles(width, height)
+        others: list[tuple[float, float, float, float]] = []
+        for box in sorted((box for area in areas for box in self._detect(rgb, area)), key=_area, reverse=True):
+            known = [main, *others]
+            if not also_counts(box, main, max(overlap(box, one) for one in known)):
+                continue
+            confirmed = self._face_in(rgb, _square(box, CANDIDATE_EXPAND))
+            found = None if confirmed is None else confirmed.detection
+            if found is not None and also_counts(found, main, max(overlap(found, one) for one in known)):
+                others.append(found)
+        return others
 
     def _detect(self, rgb: np.ndarray, area: Box) -> list[tuple[float, float, float, float]]:
         """Boxes of faces in frame pixels."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from musetalk.checkpoint import load_into, read_state_dict
+from musetalk.face.boxes import overlap
+from musetalk.face.landmarks import Face, also_counts
 
 WEIGHTS = Path("s3fd") / "s3fd-619a316812.pth"
 SCORE_THRESHOLD = 0.5  # published
@@ -47,14 +49,23 @@ class S3FDDetector:
         Returns:
             For each frame x1, y1, x2, y2 in whole pixels, or None if it shows no face.
         """
+        return [strongest(candidates) for candidates in self.candidates(frames)]
+
+    def count(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> list[int]:
+        """See `musetalk.face.landmarks.FaceCounter.count`."""
+        return [
+            1 if face.detection is None else 1 + others(candidates, face.detection)
+            for candidates, face in zip(self.candidates(frames), faces, strict=True)
+        ]
+
+    def candidates(self, frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """For each frame (N, 5) float64 x1, y1, x2, y2, score, before suppression."""
         from face_alignment.detection.sfd.detect import batch_detect
 
-        found: list[Detection | None] = []
         for batch in batches_of_one_size(frames, self._batch_size):
             rgb = np.ascontiguousarray(np.stack(batch)[..., ::-1].transpose(0, 3, 1, 2))
             candidates = batch_detect(self._network, torch.from_numpy(rgb), self._device)
-            found.extend(strongest(np.asarray(of_frame, dtype=np.float64)) for of_frame in candidates)
-        return found
+            yield from (np.asarray(of_frame, dtype=np.float64) for of_frame in candidates)
 
 
 def batches_of_one_size(frames: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
@@ -85,3 +96,20 @@ def strongest(candidates: np.ndarray) -> Detection | None:
         return None
     x1, y1, x2, y2 = np.trunc(np.clip(best[:4], 0, None)).tolist()
     return x1, y1, x2, y2
+
+
+def others(candidates: np.ndarray, main: Sequence[float]) -> int:
+    """How many faces beside the main one count, after suppression from the most certain one down.
+
+    Args:
+        candidates: (N, 5) x1, y1, x2, y2, score.
+        main: x1, y1, x2, y2 of the face that was found.
+    """
+    if candidates.size == 0:
+        return 0
+    certain = candidates[candidates[:, 4] > SCORE_THRESHOLD]
+    kept = [tuple(main)]
+    for box in certain[np.argsort(-certain[:, 4])][:, :4].tolist():
+        if also_counts(box, main, max(overlap(box, one) for one in kept)):
+            kept.append(tuple(box))
+    return len(kept) - 1

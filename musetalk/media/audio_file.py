@@ -80,9 +80,19 @@ def read_audio(path: str | Path, sample_rate: int = 16000) -> np.ndarray:
         InputError: The file is missing or unreadable, has no sound, or not one sample.
     """
     samples = bytearray()  # grows in place: an hour of sound is not held twice
-    for part in _resampled(_averaged(_blocks(Path(path))), sample_rate):
+    for part in stream_audio(path, sample_rate):
         samples += part.tobytes()
     return np.frombuffer(samples, np.float32)
+
+
+def stream_audio(path: str | Path, sample_rate: int = 16000) -> Iterator[np.ndarray]:
+    """Yield what `read_audio` returns in pieces (n,) float32, so that long sound is never held whole.
+
+    Raises:
+        InputError: As `read_audio`, when the first piece is asked for or where reading fails.
+    """
+    for part in _resampled(_averaged(_blocks(Path(path))), sample_rate):
+        yield part[:, 0]
 
 
 def track_channels(path: str | Path) -> int:

@@ -95,6 +95,7 @@ class SourceInfo:
         is_image: Whether it is a single image.
         color: Colour tags for the writer.
         sample_aspect: Width of a pixel over its height; 1 except in anamorphic video.
+        start: Seconds from the start of the file, where its sound is counted from, to the first frame.
     """
 
     path: Path
@@ -105,6 +106,7 @@ class SourceInfo:
     is_image: bool
     color: ColorTags = field(default_factory=ColorTags)
     sample_aspect: Fraction = Fraction(1)
+    start: Fraction = Fraction(0)
 
 
 class FrameSource(Protocol):
@@ -401,6 +403,7 @@ class VideoFile(_Source):
                 )
             # The stream's aspect: container and codec may differ, and libav weighs the two there.
             aspect = stream.sample_aspect_ratio or Fraction(1)
+            start = Fraction(0) if self._timing.counted else _start(first, container)
         self._stored_size = first.width, first.height
         self._orientation = _orientation(first)
         transposed = self._orientation.transpose
@@ -416,6 +419,7 @@ class VideoFile(_Source):
             is_image=False,
             color=_color_tags(first),
             sample_aspect=1 / aspect if transposed else aspect,
+            start=start,
         )
         self._record: _PassRecord | None = None
 
@@ -568,6 +572,12 @@ class VideoFile(_Source):
                 if place == last:
                     return found
         return None
+
+
+def _start(first: av.VideoFrame, container: InputContainer) -> Fraction:
+    if first.pts is None or first.time_base is None or container.start_time is None:
+        return Fraction(0)
+    return max(Fraction(0), first.pts * first.time_base - Fraction(container.start_time, av.time_base))
 
 
 def _entries(keys: Sequence[tuple[int, int | None]], place: int) -> Iterator[int | None]:

@@ -62,6 +62,7 @@ def encode_command(
     sample_aspect: Fraction = Fraction(1),
     crf: int = DEFAULT_CRF,
     preset: str = DEFAULT_PRESET,
+    key_frames_every: int | None = None,
 ) -> list[str]:
     """Return the ffmpeg arguments that encode raw BGR frames from standard input to an H.264/AAC mp4.
 
@@ -81,6 +82,8 @@ def encode_command(
         sample_aspect: Width of a pixel over its height.
         crf: x264's constant rate factor.
         preset: x264's preset.
+        key_frames_every: Frames from one key frame to the next, all of them where a video can be cut; None: as x264
+            likes.
     """
     import ffmpeg as ffmpeg_python
 
@@ -119,6 +122,8 @@ def encode_command(
         "movflags": "+faststart",
         "format": "mp4",
     }
+    if key_frames_every is not None:
+        options |= {"g": key_frames_every, "sc_threshold": 0}
     if track is not None:
         sound = ffmpeg_python.input(file_url(track), format="s16le", ar=TRACK_RATE, ac=channels).audio
         sound = sound.filter("apad").filter("atrim", end=_seconds(frame_count / fps))
@@ -148,7 +153,7 @@ def check_writable(path: Path) -> None:
         with probe.open("xb"):
             pass
     except (OSError, ValueError) as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         _remove(probe)
 
@@ -164,7 +169,8 @@ def _remove(path: Path) -> None:
         return
 
 
-def _cannot_write(path: Path, error: Exception) -> OutputError:
+def cannot_write(path: Path, error: Exception) -> OutputError:
+    """Return the error for a file or folder that the system refuses to write."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return _disk_full(path)
     reason = getattr(error, "strerror", None) or error
@@ -206,6 +212,7 @@ class VideoWriter:
         sample_aspect: Fraction = Fraction(1),
         crf: int = DEFAULT_CRF,
         preset: str = DEFAULT_PRESET,
+        key_frames_every: int | None = None,
     ) -> None:
         """Check everything that can be checked; ffmpeg starts on entering the context.
 
@@ -221,6 +228,7 @@ class VideoWriter:
             sample_aspect: From `SourceInfo.sample_aspect`.
             crf: x264's constant rate factor.
             preset: x264's preset.
+            key_frames_every: See `encode_command`.
 
         Raises:
             OutputError: The result cannot be written there, or there are no frames to write.
@@ -251,6 +259,7 @@ class VideoWriter:
             sample_aspect=sample_aspect,
             crf=crf,
             preset=preset,
+            key_frames_every=key_frames_every,
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: deque[str] = deque(maxlen=50)
@@ -262,7 +271,7 @@ class VideoWriter:
             self._start()
         except OSError as error:
             self._abort()
-            raise _cannot_write(self._path, error) from error
+            raise cannot_write(self._path, error) from error
         except BaseException:
             self._abort()
             raise
@@ -374,7 +383,7 @@ class VideoWriter:
         try:
             os.replace(self._temporary, self._path)
         except OSError as error:
-            raise _cannot_write(self._path, error) from error
+            raise cannot_write(self._path, error) from error
         _remove(self._track)
 
     def _abort(self) -> None:
@@ -420,7 +429,7 @@ class PngFolder:
         try:
             self._waiting.mkdir()
         except OSError as error:
-            raise _cannot_write(self._folder, error) from error
+            raise cannot_write(self._folder, error) from error
         return self
 
     def __exit__(
@@ -430,7 +439,7 @@ class PngFolder:
             if kind is None:
                 self._replace_earlier()
         except OSError as cause:
-            raise _cannot_write(self._folder, cause) from cause
+            raise cannot_write(self._folder, cause) from cause
         finally:
             shutil.rmtree(self._waiting, ignore_errors=True)
             if kind is not None and self._made:
@@ -455,5 +464,5 @@ class PngFolder:
         try:
             (self._waiting / name).write_bytes(data.tobytes())
         except OSError as error:
-            raise _cannot_write(self._folder / name, error) from error
+            raise cannot_write(self._folder / name, error) from error
         self.frames_written += 1

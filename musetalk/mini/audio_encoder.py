@@ -13,9 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from musetalk.mini.corpus import SAMPLE_RATE, STEP_RATE, Speech
+from musetalk.mini.corpus import SAMPLE_RATE, STEP_RATE
 from musetalk.mini.loop import train
 from musetalk.synthetic.speech import augment
+from musetalk.synthetic.speech_corpus import Speech
 from musetalk.synthetic.visemes import CHANNELS
 
 SEGMENT_SECONDS = 30

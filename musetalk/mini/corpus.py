@@ -5,15 +5,12 @@ Everything is drawn from seeds and written in parts, so that a stopped run conti
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from musetalk.synthetic.speech import random_utterance
-from musetalk.synthetic.visemes import CHANNELS, mouth_curves, random_mouth
+from musetalk.synthetic.speech_corpus import Speech, save_arrays
+from musetalk.synthetic.visemes import CHANNELS, random_mouth
 
 SAMPLE_RATE = 16000
 VIDEO_RATE = 25
@@ -21,57 +18,6 @@ STEP_RATE = 50
 """Frames and encoder steps a second (published: 25 and 50)."""
 MOUTHS = 6
 """Mouths rendered per scene."""
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One utterance: `audio` (n,) float32, 16 kHz; `curves` (frames, C), 25 fps; `step_curves` (steps, C), 50 Hz."""
-
-    audio: np.ndarray
-    curves: np.ndarray
-    step_curves: np.ndarray
-    voice: str
-
-
-def _save(path: Path, **arrays: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".partial.npz")
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
-
-
-def write_speech(folder: Path, first: int, count: int, seed: int) -> None:
-    """Write utterances `first` … `first + count - 1`; those that exist are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(first, first + count):
-        path = folder / f"{index:05d}.npz"
-        if path.exists():
-            continue
-        utterance = random_utterance(np.random.default_rng((seed, index)), 8.0, 14.0)
-        _save(
-            path,
-            audio=np.round(np.clip(utterance.audio, -1, 1) * 32767).astype(np.int16),
-            curves=mouth_curves(utterance, Fraction(VIDEO_RATE)).astype(np.float16),
-            step_curves=mouth_curves(utterance, Fraction(STEP_RATE)).astype(np.float16),
-            voice=np.array(f"{utterance.engine}:{utterance.voice}"),
-        )
-
-
-def read_speech(folder: Path) -> list[Speech]:
-    """All utterances of a folder in order of their numbers."""
-    corpus = []
-    for path in sorted(folder.glob("[0-9]*.npz")):
-        if path.name.endswith(".partial.npz"):
-            continue
-        with np.load(path) as data:
-            corpus.append(
-                Speech(
-                    data["audio"].astype(np.float32) / 32767,
-                    data["curves"].astype(np.float32),
-                    data["step_curves"].astype(np.float32),
-                    str(data["voice"]),
-                )
-            )
-    return corpus
 
 
 def draw_mouths(corpus: list[Speech], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +70,6 @@ def write_scenes(
             lips.append(rendered.lips)
             weights.append(mouths)
             origins.append(origin)
-        _save(
+        save_arrays(
             path, faces=np.stack(faces), lips=np.stack(lips), weights=np.stack(weights), origins=np.stack(origins)
         )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from musetalk.mini.corpus import SAMPLE_RATE, STEP_RATE, Speech
+from musetalk.mini.corpus import SAMPLE_RATE, STEP_RATE
 from musetalk.synthetic.speech import augment
+from musetalk.synthetic.speech_corpus import Speech
 
 
 def encode_part(vae: Any, path: Path, target: Path, batch: int = 24) -> None:

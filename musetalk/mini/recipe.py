@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from musetalk.mini import audio_encoder, autoencoder, unet
-from musetalk.mini.corpus import read_speech, write_scenes, write_speech
+from musetalk.mini.corpus import write_scenes
 from musetalk.mini.latents import PairSet, encode_part, encode_speech
+from musetalk.synthetic.speech_corpus import read_speech, write_speech
 
 STEPS = ("speech", "scenes", "vae", "audio", "latents", "unet", "export")
 

@@ -74,8 +74,26 @@ class Vae:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, h, w) RGB in [0, 1], in the network's dtype, from scaled latents (n, c, h/8, w/8)."""
-        images = self._in_pieces(lambda piece: self.network.decode(piece).sample, latents / self.scaling_factor)
+        images = self._in_pieces(self._decode, latents / self.scaling_factor)
         return (images / 2 + 0.5).clamp(0, 1)
+
+    def decode_for_loss(self, latents: torch.Tensor, pieces_of: int, recompute: bool) -> torch.Tensor:
+        """Images (n, 3, h, w) RGB, about [-1, 1] but not clamped, so that every pixel keeps its gradient.
+
+        Args:
+            latents: (n, c, h/8, w/8), scaled.
+            pieces_of: Images a pass.
+            recompute: Keep nothing of a pass for the backward one, but do it again there: memory of one piece at a time.
+        """
+        from torch.utils.checkpoint import checkpoint
+
+        pieces = (latents / self.scaling_factor).split(pieces_of)
+        if not (recompute and torch.is_grad_enabled()):
+            return torch.cat([self._decode(self._place(piece)) for piece in pieces])
+        return torch.cat([checkpoint(self._decode, self._place(piece), use_reentrant=False) for piece in pieces])
+
+    def _decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.network.decode(latents).sample
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
         encoded = self.network.encode(images)
@@ -89,9 +107,10 @@ class Vae:
         return tensor.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
 
 
-def to_unit_range(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+def to_unit_range(images: np.ndarray | torch.Tensor, device: torch.device | str = "cpu") -> torch.Tensor:
     """BGR uint8 images (n, h, w, 3) as RGB float32 in [-1, 1], (n, 3, h, w) laid out channels last."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images
+    tensor = tensor.to(device)
     return (tensor.permute(0, 3, 1, 2).flip(1).float() / 127.5) - 1.0
 
 

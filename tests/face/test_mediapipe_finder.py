@@ -143,6 +143,23 @@ def test_each_frame_is_answered_by_itself_and_the_largest_face_wins(
     assert np.array_equal(both, before)
 
 
+@needs_presenter
+def test_faces_beside_the_main_one_are_counted(finder: MediaPipeFinder, presenter: np.ndarray, face: Face) -> None:
+    def beside(width: float, x: float) -> np.ndarray:
+        large, _ = placed(presenter, face, (1280, 480), (200, 240), 160)
+        other, _ = placed(presenter, face, (1280, 480), (x, 240), width)
+        return np.concatenate([large[:, :400], other[:, 400:]], axis=1)
+
+    alone, _ = placed(presenter, face, (1280, 480), (200, 240), 160)
+    tiny, _ = placed(presenter, face, (1920, 480), (200, 240), 90)  # both are looked for in tiles
+    tiny = np.concatenate([tiny[:, :400], tiny[:, :400], tiny[:, 800:]], axis=1)
+    frames = [alone, beside(150, 700), beside(100, 1100), beside(50, 700), tiny]
+    faces = finder.find(frames)
+    assert None not in faces
+    assert finder.count(frames, [one for one in faces if one is not None]) == [1, 2, 2, 1, 2]
+    assert finder.count([], []) == []
+
+
 def test_no_face_in_noise_and_flat_frames(finder: MediaPipeFinder) -> None:
     rng = np.random.default_rng(0)
     coarse = cv2.resize(rng.integers(0, 256, (9, 16, 3), dtype=np.uint8), (1280, 720), interpolation=cv2.INTER_CUBIC)

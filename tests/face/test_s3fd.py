@@ -8,7 +8,8 @@ import torch
 from formula_weights import fill
 
 from musetalk.errors import WeightsError
-from musetalk.face.s3fd import S3FDDetector, batches_of_one_size, strongest
+from musetalk.face.landmarks import Face
+from musetalk.face.s3fd import S3FDDetector, batches_of_one_size, others, strongest
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,34 @@ def test_strongest_does_not_leave_the_image_at_the_left_or_top():
 @pytest.mark.parametrize("candidates", [np.zeros((0,)), np.zeros((0, 5)), np.array([[0, 0, 9, 9, 0.5]])])
 def test_uncertain_candidates_are_no_face(candidates):
     assert strongest(candidates) is None
+
+
+def test_others_are_distinct_certain_and_not_much_smaller():
+    main = (10.0, 10.0, 110.0, 110.0)
+    candidates = np.array(
+        [
+            [*main, 0.9],
+            [15, 12, 112, 112, 0.95],  # the main one again
+            [200, 0, 300, 100, 0.8],
+            [205, 0, 305, 100, 0.7],  # the same again
+            [400, 0, 449, 49, 0.9],  # less than half as wide
+            [400, 200, 451, 251, 0.6],
+            [600, 0, 700, 100, 0.5],  # uncertain
+        ]
+    )
+    assert others(candidates, main) == 2
+    assert others(candidates[:2], main) == 0 and others(np.zeros((0,)), main) == 0
+
+
+def test_counting_follows_the_frames(weights, frames):
+    detector = S3FDDetector(weights, batch_size=2)
+    found = detector.detect(frames)
+    faces = [Face(np.zeros((68, 2)), box) for box in found]
+
+    counts = detector.count(frames, faces)
+
+    assert len(counts) == len(frames) and all(count >= 1 for count in counts)
+    assert counts == [detector.count([frame], [face])[0] for frame, face in zip(frames, faces, strict=True)]
 
 
 def test_batches_keep_order_and_split_where_the_size_changes():

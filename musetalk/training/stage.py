@@ -1,0 +1,188 @@
+"""Stages 1 and 2: the UNet learns to paint the lower half of a face from its upper half, a reference and the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from musetalk.models.unet import Unet
+from musetalk.models.vae import Vae, to_unit_range
+from musetalk.training.adversary import Adversary, crop_resized
+from musetalk.training.config import LossConfig, StageConfig
+from musetalk.training.export import export_unet
+from musetalk.training.mouth import mouth_mean, mouth_weights
+from musetalk.training.task import Pass, Validation
+from musetalk.training.validation import StageSamples, measure
+
+ENCODE_BATCH = 16  # faces in one pass of the frozen encoder: more do not make a GPU faster, only fuller
+
+LOSS_NAMES = {"gan": "gan_loss", "feature_matching": "fm_loss"}
+
+
+@dataclass(frozen=True)
+class LossNetworks:
+    """The frozen networks that judge; None where their loss has weight 0.
+
+    Attributes:
+        perceptual: (generated, real) (n, 3, h, w) RGB in [-1, 1] → 0-d.
+        sync: (generated, real (b, t, 3, h, w), mel (b, 80, 52)) → 0-d.
+    """
+
+    perceptual: Any = None
+    sync: Any = None
+
+
+class StageTask:
+    """The task of both stages; they differ in settings alone.
+
+    Args:
+        config: The settings.
+        unet: Network to train.
+        vae: Frozen.
+        judges: Frozen networks of the losses.
+        adversaries: `face` and `mouth`, those whose loss has a weight.
+        samples: Training samples by number.
+        fixed: Validation samples.
+        warnings: Gives what went wrong with samples since the last call.
+    """
+
+    def __init__(
+        self,
+        config: StageConfig,
+        unet: Any,
+        vae: Vae,
+        judges: LossNetworks,
+        adversaries: dict[str, Adversary],
+        samples: Any,
+        fixed: StageSamples,
+        warnings: Callable[[], list[str]] = list,
+    ) -> None:
+        self.config, self.vae, self.judges, self.fixed = config, vae, judges, fixed
+        self.networks: dict[str, nn.Module] = {"unet": unet}
+        self.adversaries = adversaries
+        self.weights = loss_weights(config.loss_params)
+        self.samples = samples
+        self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers
+        self.warnings = warnings
+        self._timestep_network = Unet(unet)
+        if config.solver.gradient_checkpointing:
+            unet.enable_gradient_checkpointing()
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move the frozen networks to the device in the dtype of mixed precision."""
+        nn.Module.to(self.vae.network, device=device, dtype=dtype)
+        nn.Module.to(self.vae.network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        nn.Module.to(self.networks["unet"], memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for judge in (self.judges.perceptual, self.judges.sync):
+            if judge is not None:
+                judge.to(device=device, dtype=dtype)
+        if device.type == "cpu":
+            from diffusers.models.attention_processor import AttnProcessor
+
+            unet: Any = self.networks["unet"]
+            unet.set_attn_processor(AttnProcessor())  # on a CPU faster backward than fused attention
+
+    def forward(self, batch: Mapping[str, torch.Tensor], step: int) -> Pass:
+        """Losses of a batch (see ClipDataset) and, from start_gan on, the images that the discriminators learn from."""
+        return self._forward(self.networks["unet"], batch, step >= self.config.discriminator_train_params.start_gan)
+
+    def validate(self, networks: Mapping[str, nn.Module], step: int) -> Validation:
+        """Losses on the fixed samples, beside those of copying the reference and of another sample's sound."""
+        return measure(self, networks["unet"], self.fixed)
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """unet.pth and musetalk.json, which `scripts.inference --unet_model_path` takes."""
+        export_unet(networks["unet"], folder)
+
+    def paint(
+        self, unet: nn.Module, masked: torch.Tensor, reference: torch.Tensor, windows: torch.Tensor
+    ) -> torch.Tensor:
+        """Latents (n, c, h/8, w/8) of generated faces.
+
+        Args:
+            unet: The network, wrapped or bare.
+            masked: Faces (n, 3, h, w) RGB in [-1, 1]; their lower half is blackened here.
+            reference: Faces alike.
+            windows: (n, tokens, D) audio windows.
+        """
+        latents = torch.cat([self.encode(blacken(masked)), self.encode(reference)], dim=1)
+        view = self._timestep_network
+        view.network = unet
+        return view(latents, windows)
+
+    @torch.no_grad()
+    def encode(self, faces: torch.Tensor) -> torch.Tensor:
+        """Scaled latents of faces (n, 3, h, w) in [-1, 1]."""
+        return torch.cat([self.vae.encode(piece) for piece in faces.split(ENCODE_BATCH)]).float()
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Faces (n, 3, h, w) RGB, about [-1, 1], float32, with gradients."""
+        config = self.config
+        return self.vae.decode_for_loss(latents, config.decode_batch, config.solver.gradient_checkpointing).float()
+
+    def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
+        frames = batch["target"].shape[1]
+        target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))
+        predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1))
+        boxes = batch["mouth_box"].flatten(0, 1)
+        weights, losses = self.weights, {}
+        if "latent_loss" in weights:
+            share = mouth_weights(boxes, target.shape[-2:], predicted.shape[-2:])
+            error = (predicted.float() - self.encode(target)).abs() * share
+            losses["latent_loss"] = error.sum() / (share.sum() * predicted.shape[1])
+        if weights.keys() <= {"latent_loss"}:
+            return Pass(losses)
+        generated = self.decode(predicted)
+        if "l1_loss" in weights:
+            losses["l1_loss"] = F.l1_loss(generated, target)
+        if "mouth_l1_loss" in weights:
+            losses["mouth_l1_loss"] = mouth_mean((generated - target).abs(), boxes)
+        if "vgg_loss" in weights:
+            losses["vgg_loss"] = self.judges.perceptual(generated, target)
+        if "sync_loss" in weights:
+            losses["sync_loss"] = self.judges.sync(
+                generated.unflatten(0, (-1, frames)), target.unflatten(0, (-1, frames)), batch["mel"]
+            )
+        pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        for name, adversary in self.adversaries.items():
+            prefix = "" if name == "face" else f"{name}_"
+            if adversarial:
+                real, fake = (target, generated) if name == "face" else (
+                    crop_resized(image, boxes, image.shape[-1]) for image in (target, generated)
+                )
+                pairs[name] = (real, fake)
+                for term, loss in adversary.generator_losses(real, fake).items():
+                    losses[f"{prefix}{LOSS_NAMES[term]}"] = loss
+        return Pass(losses, pairs)
+
+
+def loss_weights(losses: LossConfig) -> dict[str, float]:
+    """Weights by the names under which losses are logged; those of weight 0 are absent.
+
+    Each discriminator's feature matching (fm_loss weighs its layers) counts as much as its least-squares term.
+    """
+    names = ("l1_loss", "vgg_loss", "sync_loss", "mouth_l1_loss", "latent_loss")
+    weights = {name: getattr(losses, name) for name in names}
+    weights |= {"gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss if any(losses.fm_loss) else 0.0}
+    mouth = losses.mouth_gan_loss
+    weights |= {"mouth_gan_loss": mouth, "mouth_fm_loss": mouth if any(losses.fm_loss) else 0.0}
+    return {name: weight for name, weight in weights.items() if weight}
+
+
+def faces_of(batch: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    """Faces (b·t, 3, h, w) RGB in [-1, 1] of a batch's (b, t, h, w, 3) BGR uint8."""
+    images = batch[name].flatten(0, 1)
+    return to_unit_range(images, images.device)
+
+
+def blacken(faces: torch.Tensor) -> torch.Tensor:
+    """Faces (n, 3, h, w) in [-1, 1] with their lower half black (published)."""
+    masked = faces.clone()
+    masked[:, :, faces.shape[2] // 2 :] = -1.0
+    return masked

@@ -1,0 +1,243 @@
+"""From the settings of a stage to its task: all files are looked for at once, then everything is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import default_collate
+
+from musetalk.checkpoint import load_into, read_state_dict
+from musetalk.errors import ConfigError, InputError, WeightsError
+from musetalk.models.audio_encoder import WEIGHT_NAMES as ENCODER_WEIGHTS
+from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
+from musetalk.models.config_file import first_existing, read_network_config
+from musetalk.models.syncnet import load_syncnet
+from musetalk.models.syncnet_config import read_syncnet_settings
+from musetalk.models.unet import Unet, build_unet
+from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
+from musetalk.models.vae import Vae, load_vae
+from musetalk.models.vgg import load_vgg
+from musetalk.training.adversary import Adversary, build_adversary
+from musetalk.training.config import ListEntry, StageConfig
+from musetalk.training.dataset import ClipDataset, open_dataset
+from musetalk.training.perceptual import PerceptualLoss
+from musetalk.training.sample import SampleSettings
+from musetalk.training.stage import LossNetworks, StageTask
+from musetalk.training.sync_loss import SyncLoss
+from musetalk.weights import FILES, download_command
+
+UNET_CONFIG_NAMES = ("musetalk.json", "config.json")
+LONG_SAMPLE = 4  # validation samples of one frame that one of many frames stands for
+
+
+def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str], None]) -> StageTask:
+    """The task of stage 1 or 2.
+
+    Raises:
+        WeightsError: Files are missing (all are named), damaged, or do not fit each other.
+        InputError: A list is empty, or none of its clips can be used.
+    """
+    check_feature_weights(config)
+    files = StageFiles.of(config)
+    files.check()
+    network = build_unet(read_network_config(files.unet_config), files.unet_config)
+    if files.init_unet is not None:
+        load_into(network, read_state_dict(files.init_unet), files.init_unet)
+    autoencoder = load_vae(files.vae)
+    encoder = load_audio_encoder(config.whisper_path)
+    check_fit(Unet(network), autoencoder, encoder, files)
+    samples, fixed = build_samples(config, encoder, accelerator, say)
+    judges = LossNetworks(_perceptual(config, files), _sync(config, files))
+    return StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)
+
+
+def check_feature_weights(config: StageConfig) -> None:
+    """Check that feature matching has a weight for each layer of the discriminators.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    blocks, weights = config.model_params.discriminator_params.num_blocks, config.loss_params.fm_loss
+    if (config.loss_params.gan_loss or config.loss_params.mouth_gan_loss) and len(weights) != blocks:
+        raise ConfigError(
+            f"loss_params.fm_loss has {len(weights)} weights, the discriminators have {blocks} blocks",
+            "Give one weight for each of model_params.discriminator_params.num_blocks.",
+        )
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """Where the files of a stage lie; None: not needed.
+
+    Attributes:
+        models_dir: Folder of all weights.
+        vae, whisper: Folders.
+    """
+
+    models_dir: Path
+    vae: Path
+    whisper: Path
+    unet_config: Path
+    init_unet: Path | None
+    vgg: Path | None
+    syncnet: Path | None
+    syncnet_config: Path | None
+
+    @classmethod
+    def of(cls, config: StageConfig) -> StageFiles:
+        """The files that the settings need."""
+        root, losses = config.pretrained_model_name_or_path, config.loss_params
+        init = config.init_unet
+        if init is None and not config.random_init_unet:
+            init = config.output_dir.parent / "stage1" / config.exp_name / "unet.pth"
+        syncnet = syncnet_config = None
+        if losses.sync_loss:
+            syncnet_config = config.syncnet_config_path
+            syncnet = config.syncnet_path
+            if syncnet is None and syncnet_config.is_file():
+                syncnet = Path(read_syncnet_settings(syncnet_config).ckpt.inference_ckpt_path)
+        return cls(
+            models_dir=root,
+            vae=root / config.vae_type,
+            whisper=config.whisper_path,
+            unet_config=config.unet_config or first_existing(root / config.unet_sub_folder, UNET_CONFIG_NAMES),
+            init_unet=None if config.random_init_unet else init,
+            vgg=(config.vgg_path or root / "vgg19" / "vgg19-dcbb9e9d.pth") if losses.vgg_loss else None,
+            syncnet=syncnet,
+            syncnet_config=syncnet_config,
+        )
+
+    def all(self) -> list[Path]:
+        """Every file that will be read."""
+        given = [self.init_unet, self.vgg, self.syncnet_config, self.syncnet]
+        return [
+            self.unet_config,
+            self.vae / "config.json",
+            first_existing(self.vae, VAE_WEIGHTS),
+            self.whisper / "config.json",
+            self.whisper / "preprocessor_config.json",
+            first_existing(self.whisper, ENCODER_WEIGHTS),
+            *(path for path in given if path is not None),
+        ]
+
+    def check(self) -> None:
+        """Check that all are there.
+
+        Raises:
+            WeightsError: Some are not; names all of them.
+        """
+        missing = [path for path in self.all() if not path.is_file()]
+        if not missing:
+            return
+        published = {file.under(self.models_dir): file.part for file in FILES}
+        parts = {"vae": "v15", "whisper": "v15"}  # parts that come with a version
+        wanted = sorted({parts.get(published[path], published[path]) for path in missing if path in published})
+        fixes = [f"Get them with `{download_command(wanted, self.models_dir)}`."] if wanted else []
+        if self.init_unet in missing:
+            fixes.append("Run `sh train.sh stage1` first, or give init_unet.")
+        if not fixes:
+            fixes.append("Check the paths in the settings, and pretrained_model_name_or_path.")
+        raise WeightsError(f"missing files: {', '.join(map(str, missing))}", " ".join(fixes))
+
+
+def check_fit(unet: Unet, autoencoder: Vae, encoder: AudioEncoder, files: StageFiles) -> None:
+    """Check that the UNet takes what the VAE and the audio encoder give.
+
+    Raises:
+        WeightsError: It does not.
+    """
+    channels = autoencoder.latent_channels
+    if (unet.in_channels, unet.out_channels, unet.audio_width) != (2 * channels, channels, encoder.width):
+        raise WeightsError(
+            f"{files.unet_config}: {unet.in_channels} channels in, {unet.out_channels} out, sound of width "
+            f"{unet.audio_width}; {files.vae} and {files.whisper} need {2 * channels}, {channels} and {encoder.width}",
+            "Use the UNet, VAE and audio encoder of one version.",
+        )
+
+
+def sample_settings(config: StageConfig) -> SampleSettings:
+    """What a sample of a stage is."""
+    data = config.data
+    return SampleSettings(
+        n_sample_frames=data.n_sample_frames,
+        crop_type=config.crop_type,
+        sample_method=data.sample_method,
+        top_k_ratio=data.top_k_ratio,
+        cropping_jaw2edge_margin_mean=config.cropping_jaw2edge_margin_mean,
+        cropping_jaw2edge_margin_std=config.cropping_jaw2edge_margin_std,
+        control_face_min_size=data.control_face_min_size,
+        min_face_size=data.min_face_size,
+        padding_pixel_mouth=config.padding_pixel_mouth,
+        audio_padding_length_left=data.audio_padding_length_left,
+        audio_padding_length_right=data.audio_padding_length_right,
+        image_size=data.image_size,
+        ref_dropout_rate=config.ref_dropout_rate,
+        geometry=data.geometry,
+        extra_margin=data.extra_margin,
+        use_twins=data.use_twins,
+        twin_probability=data.twin_probability,
+        seed=config.seed,
+    )
+
+
+def build_samples(
+    config: StageConfig, encoder: AudioEncoder, accelerator: Any, say: Callable[[str], None]
+) -> tuple[ClipDataset, list[dict[str, Any]]]:
+    """Training samples, and the fixed ones of the validation list; tracks and sound are prepared where they are not.
+
+    Raises:
+        InputError: The training list is missing or empty, or none of its clips can be used.
+    """
+    settings = sample_settings(config)
+    training, held_out = _pairs(config.data.train_lists()), _pairs(config.data.val_lists())
+    folder = config.data.audio_features or training[0][0].parent / "features"
+    encoder.network.to(accelerator.device)
+    with accelerator.main_process_first():
+        samples = open_dataset(training, settings, folder, encoder)
+        try:
+            validation = open_dataset(held_out, replace(settings, ref_dropout_rate=0.0), folder, encoder)
+        except InputError as error:
+            say(f"warning: there will be no validation: {error.what}")
+            return samples, []
+    count = config.num_images_to_keep
+    if config.data.n_sample_frames > 1:
+        count = max(2, count // LONG_SAMPLE)
+    return samples, [default_collate([sample]) for sample in validation.fixed(count)]
+
+
+def _pairs(entries: Sequence[ListEntry]) -> list[tuple[Path, float]]:
+    return [(entry.path, entry.weight) for entry in entries]
+
+
+def _perceptual(config: StageConfig, files: StageFiles) -> PerceptualLoss | None:
+    if files.vgg is None:
+        return None
+    losses = config.loss_params
+    return PerceptualLoss(
+        load_vgg(files.vgg),
+        losses.pyramid_scale,
+        losses.vgg_layer_weight,
+        gradient_checkpointing=config.solver.gradient_checkpointing,
+    )
+
+
+def _sync(config: StageConfig, files: StageFiles) -> SyncLoss | None:
+    if files.syncnet is None or files.syncnet_config is None:
+        return None
+    settings = read_syncnet_settings(files.syncnet_config)
+    network = load_syncnet(settings, files.syncnet, str(files.syncnet_config))
+    return SyncLoss(network, config.num_backward_frames, config.solver.gradient_checkpointing)
+
+
+def _adversaries(config: StageConfig) -> dict[str, Adversary]:
+    wanted = {"face": config.loss_params.gan_loss, "mouth": config.loss_params.mouth_gan_loss}
+    return {
+        name: build_adversary(
+            config.model_params.discriminator_params, config.discriminator_train_params, config.loss_params.fm_loss
+        )
+        for name, weight in wanted.items()
+        if weight
+    }

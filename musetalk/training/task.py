@@ -1,0 +1,75 @@
+"""What the trainer needs to know of a task: its networks, samples and losses, and how to measure and export it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from musetalk.training.adversary import Adversary
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over a batch gives.
+
+    Attributes:
+        losses: Unweighted, by name; 0-d.
+        pairs: (real, generated) images (n, 3, h, w) for each adversary that learns in this pass.
+    """
+
+    losses: Mapping[str, torch.Tensor]
+    pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Numbers by name, and pictures (h, w, 3) BGR uint8 by name."""
+
+    values: Mapping[str, float]
+    strips: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """What is trained.
+
+    Attributes:
+        networks: What the optimiser trains, by name; the trainer puts the wrapped ones of several processes here.
+        adversaries: Discriminators by name, each with an optimiser of its own.
+        weights: Weight of each named loss.
+        samples: `samples[number]` is a sample, in every process the same.
+        batch_size, num_workers: Of one process.
+    """
+
+    networks: dict[str, nn.Module]
+    adversaries: dict[str, Adversary]
+    weights: Mapping[str, float]
+    samples: Any
+    batch_size: int
+    num_workers: int
+
+    def forward(self, batch: Any, step: int) -> Pass:
+        """The losses of a batch that lies on the device, through `networks` as they are."""
+        ...
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move everything that is frozen to the device, in the dtype of mixed precision."""
+        ...
+
+    def validate(self, networks: Mapping[str, nn.Module], step: int) -> Validation:
+        """Measure bare networks on fixed samples of the validation list; only the main process calls it."""
+        ...
+
+    def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
+        """Write what inference or a later stage takes."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """What has gone wrong with samples since the last call."""
+        ...

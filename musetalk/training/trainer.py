@@ -1,0 +1,366 @@
+"""The one training loop, of every network: one or more processes, accumulation, mixed precision, whole checkpoints.
+
+What is trained, on what, and with which losses is a `Task`. A step is one step of the optimiser. Everything random
+follows from the seed and the position in the run, so that a run that was interrupted goes on to the same losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from musetalk.checkpoint import load_into
+from musetalk.cli import say
+from musetalk.errors import ConfigError, TrainingError, WeightsError
+from musetalk.training.checkpoint import CheckpointFolder, read_facts, read_part
+from musetalk.training.config import RunConfig, SolverConfig
+from musetalk.training.interruption import Interruption
+from musetalk.training.loader import Share, batches
+from musetalk.training.log import RunLog
+from musetalk.training.optimization import build_optimizer, build_schedule
+from musetalk.training.parallel import choose_parallel
+from musetalk.training.rates import LossWindow
+from musetalk.training.task import Task
+
+PATIENCE = timedelta(hours=24)
+_PRECISION = {"fp32": "no"}  # published name → accelerate's
+
+
+def build_accelerator(solver: SolverConfig) -> Any:
+    """Accelerate's object for the processes that the launcher has started.
+
+    Raises:
+        ConfigError: fp16 without a GPU.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
+
+    if solver.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError(
+            "solver.mixed_precision: fp16 trains on CUDA only, and there is none",
+            "Use bf16 or fp32 on this machine: solver.mixed_precision=bf16.",
+        )
+    AcceleratorState._reset_state()  # an earlier run of this program may have had another precision
+    return Accelerator(
+        mixed_precision=_PRECISION.get(solver.mixed_precision, solver.mixed_precision),
+        gradient_accumulation_steps=solver.gradient_accumulation_steps,
+        # While the first process prepares the sound of a large data set, the others wait.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+
+
+class Trainer:
+    """Trains a task as the settings say.
+
+    Args:
+        config: When to save, validate and stop, and how to optimise.
+        settings: The whole configuration as YAML, kept with each checkpoint.
+        task: What is trained.
+        accelerator: From `build_accelerator`.
+    """
+
+    def __init__(self, config: RunConfig, settings: str, task: Task, accelerator: Any) -> None:
+        self.config, self.settings, self.task, self.accelerator = config, settings, task, accelerator
+        self.solver = config.solver
+        self.checkpoints = CheckpointFolder(config.folder / "checkpoints", config.total_limit)
+        self.bare = dict(task.networks)
+        self.share = Share(accelerator.process_index, accelerator.num_processes, task.batch_size)
+        self.step = 0
+        self.position = 0  # samples that all processes have taken
+        self.averages: dict[str, torch.optim.swa_utils.AveragedModel] = {}
+        self.parallel = choose_parallel(accelerator)
+
+    def run(self) -> Path:
+        """Train from the newest checkpoint, or from the start, to max_train_steps; the folder of the run.
+
+        Raises:
+            TrainingError: A loss is not finite.
+            OutputError: A checkpoint cannot be written.
+            WeightsError: The checkpoint to go on from is damaged or of another architecture.
+            KeyboardInterrupt: SIGINT or SIGTERM, after a checkpoint was written.
+        """
+        resumed = self._checkpoint_to_resume()
+        self._place()
+        if resumed is not None:
+            self._resume(resumed)
+        self._wrap()
+        if resumed is not None and self.parallel.shards_optimizer:
+            self.parallel.load_shard(resumed)
+        log = RunLog(self.config.folder, self.solver.max_train_steps, self.step) if self._is_main else None
+        with Interruption() as interruption:
+            try:
+                self._loop(log, interruption)
+            finally:
+                if log is not None:
+                    log.close()
+        return self.config.folder
+
+    def _loop(self, log: RunLog | None, interruption: Interruption) -> None:
+        saved = self.step
+        window = LossWindow()
+        if self.step < self.solver.max_train_steps:
+            source = batches(
+                self.task.samples,
+                self.share,
+                self.position,
+                self.task.num_workers,
+                self.accelerator.device.type == "cuda",
+            )
+        while self.step < self.solver.max_train_steps:
+            losses = self._train_step(source, window)
+            window.add(losses, self.solver.gradient_accumulation_steps * self.share.together)
+            stop = self._any(interruption.asked)
+            self._say_warnings()
+            last = self.step == self.solver.max_train_steps
+            if log is not None and (self.step % self.config.log_every == 0 or last or stop):
+                log.losses(self.step, window.losses(), window.rates() | {"learning_rate": self._learning_rate()})
+                window = LossWindow()
+            if self.step % self.config.val_freq == 0 or last:
+                self._validate(log)
+                window.pause()
+            if self.step % self.config.checkpointing_steps == 0 or last or stop:
+                self._save()
+                saved = self.step
+                window.pause()
+            if stop and not last:
+                raise interruption.exception()
+        if saved == self.step and self._is_main:
+            self.task.export(self._best(), self.config.folder)
+        self.accelerator.wait_for_everyone()
+
+    def _train_step(self, source: Any, window: LossWindow) -> dict[str, float]:
+        """One step of every optimiser over gradient_accumulation_steps passes; the mean losses of all processes."""
+        passes = self.solver.gradient_accumulation_steps
+        sums: dict[str, torch.Tensor] = {}
+        for index in range(passes):
+            last = index == passes - 1
+            with window.waiting():
+                batch = next(source)
+            self._seed()
+            with self.accelerator.accumulate(*self.task.networks.values()):
+                with self.accelerator.autocast():
+                    given = self.task.forward(self._on_device(batch), self.step)
+                weighted = [self.task.weights[name] * loss.float() for name, loss in given.losses.items()]
+                total = torch.stack(weighted).sum()
+                values = {"loss": total, **given.losses}
+                if last:
+                    self._check_finite({name: sums.get(name, 0) + loss.detach() for name, loss in values.items()})
+                self.accelerator.backward(total)
+                if last:
+                    norm = self.accelerator.clip_grad_norm_(self._parameters(), self.solver.max_grad_norm)
+                    if norm is not None and not self._scales:
+                        self._check_finite({"gradient": torch.as_tensor(norm)})
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+                for name, (real, generated) in given.pairs.items():
+                    values[f"{name}_discriminator"] = self._teach(name, real, generated, last)
+            for name, loss in values.items():
+                share = loss.detach().float() / passes
+                sums[name] = sums[name] + share if name in sums else share
+            self.position += self.share.together
+        self.step += 1
+        self._advance(bool(given.pairs))
+        return self._mean_of_processes(sums)
+
+    def _teach(self, name: str, real: torch.Tensor, generated: torch.Tensor, last: bool) -> torch.Tensor:
+        """A pass of a discriminator, and after the last one its step; its loss."""
+        adversary = self.task.adversaries[name]
+        loss = adversary.discriminator_loss(real, generated.detach())
+        (loss / self.solver.gradient_accumulation_steps).backward()
+        if last:
+            adversary.optimizer.step()
+            adversary.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _advance(self, adversaries_learnt: bool) -> None:
+        self.schedule.step()
+        if adversaries_learnt:
+            for adversary in self.task.adversaries.values():
+                adversary.scheduler.step()
+        for name, average in self.averages.items():
+            average.update_parameters(self.bare[name])
+
+    # Beginning and going on
+
+    def _place(self) -> None:
+        device = self.accelerator.device
+        dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        self.task.place(device, dtypes.get(self.accelerator.mixed_precision, torch.float32))
+        for network in self.bare.values():
+            network.to(device)
+        for adversary in self.task.adversaries.values():
+            adversary.discriminator.to(device)
+        if self.solver.ema_decay:
+            average = torch.optim.swa_utils.get_ema_multi_avg_fn(self.solver.ema_decay)
+            self.averages = {
+                name: torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average)
+                for name, network in self.bare.items()
+            }
+        scale = self.share.together * self.solver.gradient_accumulation_steps
+        self.optimizer: Any = build_optimizer(self._parameters(), self.solver, scale)
+
+    def _wrap(self) -> None:
+        """Hand networks and optimisers to accelerate; the schedules begin at the step that is reached."""
+        self.schedule = build_schedule(self.optimizer, self.solver, self.step)
+        wrapped, self.optimizer = self.parallel.wrap(
+            list(self.bare.values()), self.optimizer, self.task.batch_size, self.solver.max_grad_norm
+        )
+        self.task.networks.update(zip(self.bare, wrapped, strict=True))
+        for network in self.bare.values():
+            network.train()
+        for adversary in self.task.adversaries.values():
+            if self.share.processes > 1:
+                adversary.trained = nn.parallel.DistributedDataParallel(adversary.discriminator)
+
+    def _checkpoint_to_resume(self) -> Path | None:
+        asked = self.config.resume_from_checkpoint
+        newest = self.checkpoints.newest()
+        if asked is True or asked == Path("latest"):
+            return newest
+        if asked is False:
+            if newest is not None:
+                raise ConfigError(
+                    f"{self.config.folder} already holds checkpoints, and resume_from_checkpoint is false",
+                    "Set resume_from_checkpoint to true to go on from them, or choose another exp_name.",
+                )
+            return None
+        assert isinstance(asked, Path)
+        return asked
+
+    def _resume(self, checkpoint: Path) -> None:
+        facts = read_facts(checkpoint)
+        for name, network in self.bare.items():
+            self._load(network, checkpoint, name)
+        for name, average in self.averages.items():
+            if (checkpoint / f"{name}_average.pt").is_file():
+                average.load_state_dict(read_part(checkpoint, f"{name}_average"))
+        if not self.parallel.shards_optimizer:
+            _load_state_only(self.optimizer, read_part(checkpoint, "optimizer"), checkpoint)
+        for name, adversary in self.task.adversaries.items():
+            if (checkpoint / f"{name}.pt").is_file():  # a run may gain adversaries
+                adversary.load_state_dict(read_part(checkpoint, name))
+        if self.accelerator.scaler is not None and (checkpoint / "scaler.pt").is_file():
+            self.accelerator.scaler.load_state_dict(read_part(checkpoint, "scaler"))
+        self.step, self.position = int(facts["step"]), int(facts["position"])
+        if self._is_main:
+            say(f"going on from {checkpoint}: step {self.step}, {self.position} samples")
+
+    def _load(self, network: nn.Module, checkpoint: Path, name: str) -> None:
+        try:
+            load_into(network, read_part(checkpoint, name), checkpoint / f"{name}.pt")
+        except WeightsError as error:
+            raise WeightsError(
+                error.what, "Continue it with the settings it was trained with, or choose another exp_name."
+            ) from None
+
+    # Saving and measuring
+
+    def _save(self) -> None:
+        shards = self.parallel.save_shard if self.parallel.shards_optimizer else None
+        if self._is_main:
+            self.checkpoints.begin(self.step)
+        self.accelerator.wait_for_everyone()
+        if shards is not None and not self._is_main:
+            shards(self.checkpoints.partial(self.step))
+        if self._is_main:
+            parts: dict[str, Any] = {name: network.state_dict() for name, network in self.bare.items()}
+            parts |= {f"{name}_average": average.state_dict() for name, average in self.averages.items()}
+            if shards is None:
+                parts["optimizer"] = self.optimizer.state_dict()
+            parts |= {name: adversary.state_dict() for name, adversary in self.task.adversaries.items()}
+            if self.accelerator.scaler is not None:
+                parts["scaler"] = self.accelerator.scaler.state_dict()
+            facts = {"position": self.position, "processes": self.share.processes, "seed": self.config.seed}
+            path = self.checkpoints.save(self.step, parts, facts, self.settings, shards)
+            self.task.export(self._best(), self.config.folder)
+            say(f"saved {path}")
+        self.accelerator.wait_for_everyone()
+
+    def _validate(self, log: RunLog | None) -> None:
+        if log is not None:
+            best = self._best()
+            for network in best.values():
+                network.eval()
+            with torch.no_grad(), self.accelerator.autocast():
+                result = self.task.validate(best, self.step)
+            for network in self.bare.values():
+                network.train()
+            log.validation(self.step, result.values, result.strips)
+        self.accelerator.wait_for_everyone()
+
+    def _best(self) -> dict[str, nn.Module]:
+        """The networks that are worth keeping: the averages where there are some."""
+        return {name: self.averages[name].module if name in self.averages else net for name, net in self.bare.items()}
+
+    def _check_finite(self, values: Mapping[str, torch.Tensor]) -> None:
+        bad = [f"{name} {float(value.detach())}" for name, value in values.items() if not torch.isfinite(value).all()]
+        if not self._any(bool(bad)):
+            return
+        newest = self.checkpoints.newest()
+        where = f"Go on from {newest}" if newest else "Start again"
+        raise TrainingError(
+            f"step {self.step + 1}: not a finite number: {', '.join(bad) or 'a loss of another process'}",
+            f"{where} with a smaller solver.learning_rate, or without mixed precision.",
+        )
+
+    # Small things
+
+    @property
+    def _is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    @property
+    def _scales(self) -> bool:
+        """Whether gradients are scaled (fp16): infinite ones are then skipped by the scaler, not an error."""
+        return self.accelerator.scaler is not None
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for network in self.bare.values() for p in network.parameters() if p.requires_grad]
+
+    def _learning_rate(self) -> float:
+        return float(self.schedule.get_last_lr()[0])
+
+    def _seed(self) -> None:
+        """Torch's random numbers of this pass, from the position alone: a checkpoint needs no random state."""
+        key = np.random.SeedSequence([self.config.seed, self.position, self.share.rank])
+        torch.manual_seed(int(key.generate_state(1)[0]))
+
+    def _on_device(self, batch: Any) -> Any:
+        from accelerate.utils import send_to_device
+
+        return send_to_device(batch, self.accelerator.device, non_blocking=True)
+
+    def _any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        flags = torch.tensor([float(flag)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flags, "sum").item() > 0)
+
+    def _mean_of_processes(self, values: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        stacked = torch.stack([value.reshape(()) for value in values.values()]).to(self.accelerator.device)
+        reduced = self.accelerator.reduce(stacked, "mean").tolist()
+        return dict(zip(values, reduced, strict=True))
+
+    def _say_warnings(self) -> None:
+        for warning in self.task.warnings():
+            say(f"warning: {warning}")
+
+
+def _load_state_only(optimizer: torch.optim.Optimizer, saved: dict[str, Any], checkpoint: Path) -> None:
+    """Take moments and counts from a checkpoint, and rates and decays from today's settings."""
+    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(saved)
+    except (ValueError, KeyError):
+        raise WeightsError(
+            f"{checkpoint / 'optimizer.pt'}: belongs to other networks",
+            "Continue it with the settings it was trained with, or choose another exp_name.",
+        ) from None
+    for group, settings in zip(optimizer.param_groups, groups, strict=True):
+        group.update(settings)

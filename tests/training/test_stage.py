@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clip_factory import write_clip, write_clips
+from model_factory import write_mini
+
+from musetalk.errors import ConfigError, InputError, WeightsError
+from musetalk.models.unet import load_unet
+from musetalk.training.clip_meta import write_list
+from musetalk.training.config import LossConfig
+from musetalk.training.log import read_rows
+from musetalk.training.stage import blacken, loss_weights
+from musetalk.training.tasks import train
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny networks and five clips, four of them to train on."""
+    folder = tmp_path_factory.mktemp("world")
+    write_mini(folder / "models")
+    write_clips(folder / "data", 4)
+    write_list(folder / "data" / "val.txt", [write_clip(folder / "data", "held_out", 60, 9)])
+    return folder
+
+
+def settings(world: Path, out: Path, **changes: Any) -> list[str]:
+    root = world / "models"
+    values = {
+        "output_dir": out / "stage1",
+        "pretrained_model_name_or_path": root,
+        "unet_sub_folder": "mini/unet",
+        "vae_type": "mini/vae",
+        "whisper_path": root / "mini" / "audio_encoder",
+        "data.train_list": world / "data" / "train.txt",
+        "data.val_list": world / "data" / "val.txt",
+        "data.image_size": 64,
+        "data.train_bs": 2,
+        "data.num_workers": 0,
+        "data.min_face_size": 60,
+        "loss_params.vgg_loss": 0,
+        "num_images_to_keep": 2,
+        "solver.max_train_steps": 4,
+        "solver.lr_warmup_steps": 0,
+        "checkpointing_steps": 2,
+        "val_freq": 2,
+        "log_every": 1,
+    }
+    return [f"{name}={value}" for name, value in (values | changes).items()]
+
+
+def rows(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
+    return [row for row in read_rows(folder / "losses.jsonl") if row["kind"] == kind]
+
+
+STAGE1, STAGE2 = Path("configs/training/stage1.yaml"), Path("configs/training/stage2.yaml")
+
+
+def test_stage_1_trains_validates_and_exports_what_inference_loads(world: Path, tmp_path: Path) -> None:
+    assert train("stage1", STAGE1, settings(world, tmp_path)) == 0
+    folder = tmp_path / "stage1" / "test"
+    assert [row["step"] for row in rows(folder)] == [1, 2, 3, 4]
+    measured = rows(folder, "validation")[-1]
+    assert {"l1_loss", "mouth_l1", "mouth_l1_reference", "mouth_l1_inference", "mouth_l1_other_sound"} < measured.keys()
+    strip = next((folder / "images").iterdir())
+    import cv2
+
+    assert cv2.imread(str(strip)).shape == (2 * 64, 5 * 64, 3)
+    unet = load_unet(folder / "musetalk.json", folder / "unet.pth")
+    assert unet.in_channels == 8
+
+
+def test_stage_2_begins_with_stage_1_and_learns_from_every_loss(world: Path, tmp_path: Path) -> None:
+    train("stage1", STAGE1, settings(world, tmp_path, **{"solver.max_train_steps": 1}))
+    changes = {
+        "output_dir": tmp_path / "stage2",
+        "data.train_bs": 1,
+        "data.n_sample_frames": 4,
+        "model_params.discriminator_params.block_expansion": 2,
+        "model_params.discriminator_params.num_blocks": 3,
+        "loss_params.fm_loss": "[1,1,1]",
+        "loss_params.sync_loss": 0,
+        "loss_params.mouth_l1_loss": 0.5,
+        "loss_params.latent_loss": 0.5,
+        "discriminator_train_params.start_gan": 1,
+        "solver.gradient_accumulation_steps": 2,
+        "solver.max_train_steps": 2,
+    }
+    train("stage2", STAGE2, settings(world, tmp_path, **changes))
+    first, second = rows(tmp_path / "stage2" / "test")
+    assert {"l1_loss", "mouth_l1_loss", "latent_loss"} < first.keys()
+    assert "gan_loss" not in first
+    adversarial = {"gan_loss", "fm_loss", "mouth_gan_loss", "mouth_fm_loss", "face_discriminator", "mouth_discriminator"}
+    assert adversarial < second.keys()
+    # The first loss is that of stage 1's weights: a fresh network would give another.
+    checkpoint = tmp_path / "stage2/test/checkpoints/checkpoint-2"
+    assert {"unet.pt", "optimizer.pt", "face.pt", "mouth.pt", "config.yaml"} < {p.name for p in checkpoint.iterdir()}
+
+
+def test_losses_in_latents_alone_decode_nothing(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("musetalk.models.vae.Vae.decode_for_loss", refuse)
+    changes = {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.val_list": world / "none.txt"}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+
+
+def test_an_interrupted_stage_goes_on_to_the_same_losses(world: Path, tmp_path: Path) -> None:
+    gan = {
+        "loss_params.gan_loss": 0.01,
+        "model_params.discriminator_params.block_expansion": 2,
+        "model_params.discriminator_params.num_blocks": 3,
+        "loss_params.fm_loss": "[1,1,1]",
+        "discriminator_train_params.start_gan": 0,
+        "solver.ema_decay": 0.9,
+    }
+    train("stage1", STAGE1, settings(world, tmp_path / "whole", **gan))
+    train("stage1", STAGE1, settings(world, tmp_path / "cut", **gan))
+    newest = tmp_path / "cut/stage1/test/checkpoints/checkpoint-4"
+    for path in sorted(newest.iterdir(), reverse=True):
+        path.unlink()
+    newest.rmdir()
+    train("stage1", STAGE1, settings(world, tmp_path / "cut", **gan))
+    whole, cut = rows(tmp_path / "whole/stage1/test"), rows(tmp_path / "cut/stage1/test")
+    for a, b in zip(whole, cut, strict=True):
+        for name in ("loss", "l1_loss", "gan_loss", "face_discriminator"):
+            assert a[name] == b[name]
+
+
+def test_the_published_settings_name_every_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        train("stage2", STAGE2, [f"pretrained_model_name_or_path={tmp_path}", f"output_dir={tmp_path / 'stage2'}"])
+    for name in ("sd-vae", "vgg19-dcbb9e9d.pth", "musetalk.json", "latentsync_syncnet.pt", "stage1/test/unet.pth"):
+        assert name in caught.value.what
+    assert "scripts.download_weights --parts" in caught.value.fix and "stage1" in caught.value.fix
+
+
+def test_an_empty_list_and_unusable_clips_are_said(world: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n# nothing\n")
+    with pytest.raises(InputError, match="names no clip"):
+        train("stage1", STAGE1, settings(world, tmp_path, **{"data.train_list": empty}))
+    with pytest.raises(InputError, match="can be used|narrow|small"):
+        train("stage1", STAGE1, settings(world, tmp_path, **{"data.min_face_size": 250}))
+    with pytest.raises(ConfigError, match="fm_loss has 2 weights"):
+        few = {"loss_params.gan_loss": 1, "loss_params.fm_loss": "[1,1]"}
+        train("stage1", STAGE1, settings(world, tmp_path, **few))
+    with pytest.raises(ConfigError, match="did you mean train_bs"):
+        train("stage1", STAGE1, settings(world, tmp_path, **{"data.trian_bs": 2}))
+
+
+def test_a_corrupt_clip_is_skipped_and_named(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = [write_clip(tmp_path / "data", f"clip{n}", 60, n) for n in range(2)]
+    write_list(tmp_path / "data" / "train.txt", clips)
+    regions = (tmp_path / "data" / "clip1.regions").read_bytes()
+    (tmp_path / "data" / "clip1.regions").write_bytes(regions[: len(regions) // 4] + bytes(len(regions) * 3 // 4 + 1))
+    changes = {"data.train_list": tmp_path / "data" / "train.txt", "solver.max_train_steps": 12}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+    assert "clip1" in capsys.readouterr().out
+
+
+def test_networks_that_do_not_fit_are_refused(world: Path, tmp_path: Path) -> None:
+    import json
+
+    config = json.loads((world / "models/mini/unet/config.json").read_text())
+    config["cross_attention_dim"] = 64
+    (tmp_path / "other.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match="sound of width 64"):
+        train("stage1", STAGE1, settings(world, tmp_path, unet_config=tmp_path / "other.json"))
+
+
+def test_a_weight_of_zero_is_no_loss_at_all() -> None:
+    assert loss_weights(LossConfig(vgg_loss=0)) == {"l1_loss": 1.0}
+    both = loss_weights(LossConfig(gan_loss=0.01, mouth_gan_loss=0.02))
+    assert (both["fm_loss"], both["mouth_fm_loss"]) == (0.01, 0.02)
+    assert "fm_loss" not in loss_weights(LossConfig(gan_loss=0.01, fm_loss=[0.0, 0.0]))
+
+
+def test_the_lower_half_is_black() -> None:
+    faces = torch.ones(1, 3, 6, 4)
+    masked = blacken(faces)
+    assert np.unique(masked[:, :, 3:]).tolist() == [-1] and np.unique(masked[:, :, :3]).tolist() == [1]
+    assert float(faces.min()) == 1
+
+
+def test_bf16_with_checkpointing_keeps_the_loss(world: Path, tmp_path: Path) -> None:
+    """The forward pass of the first step: rounding changes the loss by less than a hundredth."""
+    losses = {"solver.max_train_steps": 1, "loss_params.gan_loss": 0.01, "discriminator_train_params.start_gan": 0}
+    small = {"model_params.discriminator_params.block_expansion": 2, "data.image_size": 128, "data.val_list": "none"}
+    for name, precision, recompute in (("exact", "fp32", False), ("small", "bf16", True)):
+        changes = {"solver.mixed_precision": precision, "solver.gradient_checkpointing": recompute, "exp_name": name}
+        train("stage1", STAGE1, settings(world, tmp_path, **losses, **small, **changes))
+    exact, rounded = (rows(tmp_path / "stage1" / name)[0] for name in ("exact", "small"))
+    for name in ("l1_loss", "fm_loss", "face_discriminator"):  # gan_loss of an untrained one is large and steep
+        assert rounded[name] == pytest.approx(exact[name], rel=0.01)
