@@ -13,14 +13,14 @@ from musetalk import inert_pickle
 from musetalk.errors import WeightsError
 
 _GET_IT_AGAIN = "Delete the file and fetch it again with `python -m scripts.download_weights`."
-_TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+_TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".model")
 
 
 def read_state_dict(path: str | Path, *, inert: bool = False) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by key, on the CPU. Nothing in the file is ever executed.
 
     Args:
-        path: A .safetensors file, or a .bin, .pt, .pth or .ckpt file of `torch.save`: a bare state dict or
+        path: A .safetensors file, or a .bin, .pt, .pth, .ckpt or .model file of `torch.save`: a bare state dict or
             `{"state_dict": state dict, ...}`.
         inert: What to do with a file that also holds objects of other packages (the published
             dw-ll_ucoco_384.pth may hold training logs). False refuses it; True takes its tensors and leaves a

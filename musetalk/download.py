@@ -27,6 +27,7 @@ GOOGLE_DRIVE = "https://drive.google.com"
 _CHUNK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 _PAGE_LIMIT = 1 << 20
+_ONNX_START = b"\x08"  # its first field, the version; a page or a pointer to the file begins with a letter or <
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Progress = Callable[[int, int | None], None]
@@ -104,6 +105,10 @@ def check(file: WeightFile, path: Path) -> str | None:
         except ValueError:
             is_object = False
         return None if is_object else "it is not a JSON configuration"
+    if path.suffix == ".onnx":
+        with path.open("rb") as file_bytes:
+            begins_right = file_bytes.read(1) == _ONNX_START
+        return None if begins_right else "it is not an ONNX network"
     try:
         read_state_dict(path, inert=file.holds_logs)
     except WeightsError:

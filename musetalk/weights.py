@@ -96,6 +96,38 @@ FILES: tuple[WeightFile, ...] = (
         "training",
         sha256_prefix="dcbb9e9d",
     ),
+    # Only scripts.evaluate reads these.
+    WeightFile(
+        "evaluation/syncnet_v2.model",
+        Url("http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model"),
+        "evaluation",
+    ),
+    WeightFile(
+        "evaluation/pt_inception-2015-12-05-6726825d.pth",
+        Url(
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+        ),
+        "evaluation",
+    ),
+    WeightFile(
+        "evaluation/alexnet-owt-7be5be79.pth",
+        Url("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+        "evaluation",
+        sha256_prefix="7be5be79",
+    ),
+    WeightFile(
+        "evaluation/lpips_alex_v0.1.pth",
+        Url("https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth"),
+        "evaluation",
+    ),
+    WeightFile(
+        "evaluation/face_recognition_sface_2021dec.onnx",
+        Url(
+            "https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/"
+            "face_recognition_sface_2021dec.onnx"
+        ),
+        "evaluation",
+    ),
 )
 
 # What a user chooses, and the parts of FILES that it needs. `mini` ships with the project; `mediapipe` and `landmarks`
@@ -111,6 +143,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "landmarks": (),
     "bisenet": ("bisenet",),
     "training": ("training",),
+    "evaluation": ("evaluation", "s3fd"),
     "resnet18": ("resnet18",),
 }
 

@@ -1,54 +1,157 @@
-"""Measure whether the mouth of a video follows its sound: `python -m scripts.evaluate --generated result.mp4`."""
+"""Score lip-synced videos: `python -m scripts.evaluate --generated G.mp4 --source S.mp4 --audio A.wav --out scores`.
+
+Exit code 0: everything was scored; 1: something failed, the others are scored; 2: wrong usage.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from musetalk.cli import run_command
-from musetalk.evaluation.lip_sync import LipSync, correlation, lip_gaps, loudness_envelope
+from musetalk import cli
+from musetalk.errors import MuseTalkError, UsageError
+from musetalk.evaluation.collect import BARS, Collector, check_entry
+from musetalk.evaluation.entries import COLUMNS, EntryFile, load_entries
+from musetalk.evaluation.evidence import Entry
+from musetalk.evaluation.fair import Encoder
+from musetalk.evaluation.html_report import report
+from musetalk.evaluation.score import Score, rank, score
+from musetalk.evaluation.tables import ranking_table, text_table, to_csv, to_json
 from musetalk.face.mediapipe_finder import MediaPipeFinder
-from musetalk.media.audio_file import read_audio
-from musetalk.media.frames import open_source
+from musetalk.media.ffmpeg import find_ffmpeg
+from musetalk.media.writer import check_writable
+from musetalk.models.device import choose_placement
+from musetalk.report import ProgressBars
+from musetalk.training.files import write_whole
 
 
-def measure(generated: Path, audio: Path | None, other: Path | None) -> LipSync:
-    """Lip gap of `generated` against the loudness of `audio` (its own sound track if None) and of `other`."""
-    source = open_source(generated)
-    finder = MediaPipeFinder()
-    gaps = lip_gaps(source.frames(), finder)
-    finder.close()
-
-    def against(path: Path) -> float:
-        return correlation(gaps, loudness_envelope(read_audio(path), source.info.fps, len(gaps)))
-
-    return LipSync(
-        own=against(audio or generated),
-        other=None if other is None else against(other),
-        frames=len(gaps),
-        faces=int(np.isfinite(gaps).sum()),
+def build_parser() -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser = cli.CommandParser(prog="python -m scripts.evaluate", description="Score lip-synced videos.")
+    group = parser.add_argument_group("one video")
+    group.add_argument("--generated", type=Path, metavar="VIDEO", help="video to score")
+    group.add_argument("--source", type=Path, metavar="VIDEO", help="the video that it was made from")
+    group.add_argument("--reference", type=Path, metavar="VIDEO", help="the truth: the same speech, filmed")
+    group.add_argument("--audio", type=Path, help="the speech (default: the generated video's own sound)")
+    group.add_argument("--other_audio", type=Path, metavar="AUDIO", help="another speech, as a control")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="many videos: YAML or CSV with these keys")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write scores.json, scores.csv and report.html here")
+    parser.add_argument(
+        "--fair", action="store_true", help="encode all pictures alike first: H.264 of one quality at 25 fps"
     )
+    parser.add_argument(
+        "--models_dir", type=Path, default=Path("models"), help="folder of all weights (default: models)"
+    )
+    parser.add_argument("--gpu_id", type=int, default=0, help="CUDA device; -1: the CPU (default: 0)")
+    parser.add_argument("--ffmpeg_path", help="--fair: an ffmpeg binary or its folder (default: found by itself)")
+    return parser
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.evaluate", description=__doc__)
-    parser.add_argument("--generated", type=Path, required=True, help="video to measure")
-    parser.add_argument("--audio", type=Path, help="its speech (default: the video's own sound track)")
-    parser.add_argument("--other_audio", type=Path, help="another speech, as a control")
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    arguments = parser.parse_args()
-    result = measure(arguments.generated, arguments.audio, arguments.other_audio)
-    print(f"frames {result.frames}, with a face {result.faces}")
-    print(f"lip gap with the loudness of its speech: r = {result.own:.3f}")
-    if result.other is not None:
-        print(f"lip gap with the loudness of another speech: r = {result.other:.3f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(vars(result), indent=2) + "\n")
-    return 0
+def entries_of(options: argparse.Namespace) -> EntryFile:
+    """What is to be scored.
+
+    Raises:
+        UsageError: Neither or both ways of saying it were used.
+        ConfigError: The file of entries cannot be used.
+    """
+    given = {key: getattr(options, key) for key in COLUMNS}
+    if options.config is not None:
+        if any(given.values()):
+            raise UsageError("--config and flags for one video were given", "Name the videos in the file, or as flags.")
+        return load_entries(options.config)
+    if given["generated"] is None:
+        raise UsageError("nothing to score was named", "Give --generated VIDEO, or many videos with --config FILE.")
+    entry = Entry(given["generated"].stem or str(given["generated"]), **given)
+    return EntryFile([entry.name], [entry], {})
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything, score the entries, write and sum up."""
+    file = entries_of(options)
+    failed: dict[str, MuseTalkError] = dict(file.wrong)
+    for error in file.wrong.values():
+        cli.print_error(error)
+    ready: list[tuple[Entry, int]] = []
+    for entry in file.entries:
+        try:
+            ready.append((entry, check_entry(entry)))
+        except MuseTalkError as error:
+            failed[entry.name] = error
+            cli.print_error(error, entry.name)
+    if options.out is not None:
+        check_writable(options.out / "scores.json")
+    scores: list[Score] = []
+    device = str(choose_placement(options.gpu_id).device)
+    with ExitStack() as stack:
+        encoder = None
+        if options.fair and ready:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="musetalk-fair-"))
+            encoder = Encoder(Path(folder), find_ffmpeg(options.ffmpeg_path))
+        collector = Collector(stack.enter_context(MediaPipeFinder()), options.models_dir, device)
+        for entry, frames in ready:
+            try:
+                scores.append(score_one(entry, frames, collector, encoder))
+            except MuseTalkError as error:
+                failed[entry.name] = error
+                cli.print_error(error, entry.name)
+    if scores:
+        show(scores, failed, options.out)
+    return summary(file.names, failed)
+
+
+def score_one(entry: Entry, frames: int, collector: Collector, encoder: Encoder | None) -> Score:
+    """Score one entry, with progress bars."""
+    cli.say(f"{entry.name}: {entry.generated}")
+    bars = ProgressBars(BARS if encoder is None else ("encode", *BARS))
+    bars.start(frames)
+    collector.advance = bars.advance
+    try:
+        if encoder is None:
+            return score(collector.collect(entry))
+        encoder.advance = lambda: bars.advance("encode")
+        evidence = collector.collect(encoder.entry(entry))
+        evidence.remarks.append(encoder.note)
+        return replace(score(evidence), entry=entry)
+    finally:
+        bars.close()
+
+
+def show(scores: Sequence[Score], failed: Mapping[str, MuseTalkError], out: Path | None) -> None:
+    """The tables on screen, and the files."""
+    ranking = rank(scores)
+    cli.say(text_table(scores))
+    if table := ranking_table(ranking):
+        cli.say("\n" + table)
+    if out is not None:
+        files = {
+            "scores.json": to_json(scores, ranking, failed),
+            "scores.csv": to_csv(scores),
+            "report.html": report(scores, ranking, failed),
+        }
+        for name, content in files.items():
+            write_whole(out / name, content.encode())
+            cli.say(f"written: {out / name}")
+
+
+def summary(names: Sequence[str], failed: Mapping[str, MuseTalkError]) -> int:
+    """Say which entries failed, where some did; the exit code."""
+    if not failed:
+        return 0
+    wrong = ", ".join(name for name in names if name in failed)
+    print(f"{len(failed)} of {len(names)} entries failed: {wrong}", file=sys.stderr)
+    return 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run; the exit code."""
+    options = build_parser().parse_args(arguments)
+    return cli.run_command(lambda: run(options))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_command(main))
+    sys.exit(main())

@@ -485,3 +485,13 @@ def test_shell_script_passes_options_and_exit_code_on(server, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "1 of 7 files could not be had: musetalkV15/unet.pth" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [(b"\x08\x07:\x10", True), (b"version https://git-lfs", False), (b"<html>", False), (b"", False)],
+)
+def test_an_onnx_file_is_told_from_a_page_or_a_pointer(tmp_path, content, whole):
+    (tmp_path / "a.onnx").write_bytes(content)
+    file = WeightFile("a.onnx", Url("https://example.org/a.onnx"), "evaluation")
+    assert (download.check(file, tmp_path / "a.onnx") is None) == whole

@@ -32,6 +32,11 @@ def test_published_layout_is_complete():
         "syncnet/latentsync_syncnet.pt",
         "vgg19/vgg19-dcbb9e9d.pth",
         "s3fd/s3fd-619a316812.pth",
+        "evaluation/syncnet_v2.model",
+        "evaluation/pt_inception-2015-12-05-6726825d.pth",
+        "evaluation/alexnet-owt-7be5be79.pth",
+        "evaluation/lpips_alex_v0.1.pth",
+        "evaluation/face_recognition_sface_2021dec.onnx",
     }
 
 
@@ -43,7 +48,7 @@ def test_a_hash_in_a_name_is_checked():
     for file in FILES:
         if file.sha256_prefix is not None:
             assert file.path.endswith(f"-{file.sha256_prefix}.pth")
-    assert sum(file.sha256_prefix is not None for file in FILES) == 3
+    assert sum(file.sha256_prefix is not None for file in FILES) == 4
 
 
 def test_finders_read_the_files_of_the_manifest():

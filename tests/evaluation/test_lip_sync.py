@@ -6,17 +6,20 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from score_factory import CHIN_TO_BRIDGE, EYES, face_of, face_points, speaking
 
-from musetalk.evaluation.lip_sync import correlation, lip_gap, lip_gaps, loudness_envelope
-from musetalk.face.landmarks import Face
-
-
-def face_with_gap(gap: float, size: float = 100.0) -> Face:
-    points = np.zeros((68, 2))
-    points[27], points[8] = (0, 0), (0, size)
-    for upper, lower in ((61, 67), (62, 66), (63, 65)):
-        points[upper], points[lower] = (0, 70), (0, 70 + gap)
-    return Face(points, None)
+from musetalk.evaluation.lip_sync import (
+    aspect_curve,
+    best_lag,
+    control_correlation,
+    correlation,
+    gap_curve,
+    lag_curve,
+    lip_gap,
+    lip_gaps,
+    loudness_envelope,
+    width_curve,
+)
 
 
 class Faces:
@@ -29,21 +32,51 @@ class Faces:
         return [next(self.faces) for _ in frames]
 
 
-def test_lip_gap_does_not_depend_on_the_size_of_the_face():
-    assert lip_gap(face_with_gap(10)) == pytest.approx(0.1)
-    assert lip_gap(face_with_gap(20, size=200)) == pytest.approx(0.1)
+def wiggle(count=200, seed=1):
+    """A curve like a lip gap: smooth, never the same twice."""
+    return np.convolve(np.abs(np.random.default_rng(seed).normal(size=count + 4)), np.ones(5) / 5, "valid")
+
+
+def test_lip_curves_are_shares_of_the_face_whatever_its_size():
+    near, far = face_points(gap=10, width=40), face_points(gap=10, width=40) / 3
+    for points in (near, far):
+        assert gap_curve(points[None]) == pytest.approx(10 / CHIN_TO_BRIDGE)
+        assert width_curve(points[None]) == pytest.approx(40 / EYES)
+        assert aspect_curve(points[None]) == pytest.approx(10 / (0.8 * 40))
+    assert lip_gap(face_of(near)) == pytest.approx(0.1)
 
 
 def test_frames_without_a_face_are_left_out_of_the_correlation():
-    faces = Faces([face_with_gap(1), None, face_with_gap(2), face_with_gap(3)])
+    faces = Faces([face_of(face_points(1)), None, face_of(face_points(2)), face_of(face_points(3))])
     gaps = lip_gaps([np.zeros((2, 2, 3), np.uint8)] * 4, faces)
     assert np.isnan(gaps[1])
     assert correlation(gaps, np.array([1.0, -50.0, 2.0, 3.0])) == pytest.approx(1.0)
     assert correlation(gaps, np.array([3.0, 50.0, 2.0, 1.0])) == pytest.approx(-1.0)
+    assert correlation(np.array([1.0, -50.0, 2.0, 3.0]), gaps) == pytest.approx(1.0)
 
 
 def test_a_frozen_mouth_correlates_with_nothing():
-    assert correlation(np.full(10, 0.2), np.arange(10.0)) == 0.0
+    assert correlation(gap_curve(speaking(np.full(10, 3.0))), np.arange(10.0)) == 0.0
+
+
+def test_the_control_of_a_perfect_match_is_near_nothing():
+    curve = wiggle()
+    assert correlation(curve, curve) == pytest.approx(1)
+    assert abs(control_correlation(curve, curve)) < 0.2
+
+
+@pytest.mark.parametrize("late", [-7, 0, 4])
+def test_a_mouth_that_comes_late_is_found_by_its_lag(late):
+    sound = wiggle(240)
+    mouth = np.roll(sound, late)
+    curve = lag_curve(mouth[20:220], sound[20:220], 15)
+    assert len(curve) == 31
+    assert best_lag(curve) == late
+    assert curve[15 + late] == pytest.approx(1)
+
+
+def test_equal_lags_are_no_lag():
+    assert best_lag(np.zeros(31)) == 0
 
 
 def test_loudness_envelope_of_a_burst():
