@@ -5,10 +5,14 @@ PY := $(VENV)/bin/python
 SYSTEM_PYTHON := $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test test-slow lint test-mmlab mini clean
+.PHONY: demo scores test test-slow lint test-mmlab mini clean
 
 demo: $(VENV)/.installed
 	$(PY) -m scripts.inference --version mini --inference_config configs/inference/demo.yaml --result_dir results
+
+# Scores the demo: results/scores/report.html.
+scores: demo
+	$(PY) -m scripts.evaluate --config configs/evaluation/demo.yaml --out results/scores
 
 test: $(VENV)/.installed-dev
 	$(PY) -m pytest -m "not slow"
@@ -26,7 +30,7 @@ test-mmlab:
 	.venv-mmlab/bin/python -W ignore -m scripts.compare_mmpose
 	.venv-mmlab/bin/python -W ignore -m pytest tests/face/test_mmpose_finder.py
 
-# Makes models/mini again; HEAD_MODEL is the path of ict_light.npz.
+# Makes models/mini again; HEAD_MODEL is the FaceXModel folder of ICT-FaceKit, or ict_light.npz.
 mini: $(VENV)/.installed-synthetic
 	$(PY) -m scripts.make_mini --head $(HEAD_MODEL)
 

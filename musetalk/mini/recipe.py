@@ -1,125 +1,115 @@
-"""The steps that make models/mini, each of which continues where it stopped."""
+"""The steps that make models/mini: commands of this project, each of which goes on where it stopped."""
 
 from __future__ import annotations
 
-import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
+from musetalk.errors import TrainingError
+from musetalk.mini.export import export_model
+from musetalk.synthetic.speech_corpus import write_speech
 
-from musetalk.mini import audio_encoder, autoencoder, unet
-from musetalk.mini.corpus import write_scenes
-from musetalk.mini.latents import PairSet, encode_part, encode_speech
-from musetalk.synthetic.speech_corpus import read_speech, write_speech
-
-STEPS = ("speech", "scenes", "vae", "audio", "latents", "unet", "export")
+STEPS = ("speech", "heads", "clips", "vae", "audio", "syncnet", "stage1", "stage2", "export")
+CONFIGS = Path("configs") / "training" / "mini"
+SPLITS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Amounts of data and training.
+    """Amounts of data, and where everything lies.
 
     Attributes:
         work: Folder of everything in between.
-        head: The packed head model.
-        utterances, parts: Training data; a part is 50 scenes of 6 mouths. Held-out data is a tenth.
-        vae_steps, audio_steps, unet_steps: Optimiser steps.
+        head: The head model, as scripts.render_heads takes it.
+        utterances: Of speech for the audio encoder; held-out speech is a tenth.
+        clips, seconds: Rendered clips with their twins, and their length; held-out clips are a tenth.
+        workers: Processes that render and preprocess.
     """
 
     work: Path
     head: Path
     utterances: int = 400
-    parts: int = 50
-    vae_steps: int = 2400
-    audio_steps: int = 1200
-    unet_steps: int = 5000
+    clips: int = 400
+    seconds: int = 8
+    workers: int = 2
 
-    def run(self, step: str, export_to: Path) -> None:
-        """Do one of STEPS; the ones before it must be done."""
-        if step == "export":
-            self.export(export_to)
+    def run(self, step: str, target: Path, overrides: Sequence[str] = ()) -> None:
+        """Do one of STEPS; the ones before it must be done.
+
+        Args:
+            step: Its name.
+            target: Folder of the exported model.
+            overrides: Changes to the settings of a training step.
+
+        Raises:
+            TrainingError: A command failed; it has said why.
+        """
+        if step == "speech":
+            write_speech(self.work / "speech", 0, self.utterances, seed=1)
+            write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2)
+        elif step == "export":
+            export_model(self.work, target)
         else:
-            getattr(self, step)()
+            for command in self.commands(step, overrides):
+                if subprocess.run(command, check=False).returncode != 0:
+                    raise TrainingError(
+                        f"the step {step} failed: {' '.join(command[2:4])}",
+                        f"Mend what it says above, then go on with --steps {step}.",
+                    )
 
-    def speech(self) -> None:
-        write_speech(self.work / "speech", 0, self.utterances, seed=1)
-        write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2)
+    def commands(self, step: str, overrides: Sequence[str] = ()) -> list[list[str]]:
+        """The command lines of a step."""
+        python = [sys.executable, "-m"]
+        if step == "heads":
+            return [[*python, "scripts.render_heads", *self._heads(split)] for split in SPLITS]
+        if step == "clips":
+            return [[*python, "scripts.preprocess", "--config", str(CONFIGS / "preprocess.yaml"), *self._clips()]]
+        places = training_overrides(step, self.work)
+        return [[*python, "scripts.train", step, "--config", str(CONFIGS / f"{step}.yaml"), *places, *overrides]]
 
-    def scenes(self) -> None:
-        for name, parts, seed in (("", self.parts, 3), ("_val", max(1, self.parts // 10), 77)):
-            corpus = read_speech(self.work / f"speech{name}")
-            write_scenes(self.work / f"scenes{name}", self.head, corpus, 0, parts, seed, size=50)
+    def _heads(self, split: str) -> list[str]:
+        count = self.clips if split == "train" else max(2, self.clips // 10)
+        flags = {"head": self.head, "out": self.work / "heads" / split, "clips": count, "seconds": self.seconds}
+        flags |= {"split": split, "workers": self.workers}
+        return ["--twins", *(word for name, value in flags.items() for word in (f"--{name}", str(value)))]
 
-    def vae(self) -> None:
-        from musetalk.synthetic.appearance import dead_leaves
-
-        parts = sorted((self.work / "scenes").glob("[0-9]*.npz"))
-        faces = np.concatenate([np.load(part)["faces"][:, :2].reshape(-1, 256, 256, 3) for part in parts[:30]])
-        leaves = np.stack([dead_leaves(np.random.default_rng((9, i)), 192) for i in range(1200)])
-        autoencoder.fit(autoencoder.build(), faces, leaves, self.work / "vae.pt", steps=self.vae_steps)
-
-    def audio(self) -> None:
-        corpus, held_out = read_speech(self.work / "speech"), read_speech(self.work / "speech_val")
-        audio_encoder.fit(corpus, held_out, self.work / "audio.pt", steps=self.audio_steps)
-
-    def latents(self) -> None:
-        network = self.trained_vae().to(memory_format=torch.channels_last)
-        for name in ("scenes", "scenes_val"):
-            target = self.work / f"{name}_latents"
-            target.mkdir(exist_ok=True)
-            for part in sorted((self.work / name).glob("[0-9][0-9][0-9][0-9].npz")):
-                encode_part(network, part, target / part.name)
-
-    def unet(self) -> None:
-        encoder = self.trained_audio_encoder()
-        corpus, held_out = read_speech(self.work / "speech"), read_speech(self.work / "speech_val")
-        training, held_out_pairs = self.pairs("scenes"), self.pairs("scenes_val")
-        unet.fit(
-            unet.build(training.latents.shape[3], audio_encoder.WIDTH),
-            training,
-            held_out_pairs,
-            [encode_speech(encoder, corpus, seed) for seed in range(3)],
-            [encode_speech(encoder, held_out, 100)],
-            self.work / "unet.pt",
-            scale=unet.scale_of(training),
-            steps=self.unet_steps,
-        )
-
-    def export(self, folder: Path) -> None:
-        """Write the three networks as safetensors (float16) with their configurations, and the training logs."""
-        from transformers import WhisperFeatureExtractor
-
-        pairs = self.pairs("scenes")
-        vae = self.trained_vae()
-        vae.register_to_config(scaling_factor=unet.scale_of(pairs), sample_size=256)
-        painter = unet.build(pairs.latents.shape[3], audio_encoder.WIDTH)
-        painter.load_state_dict(averaged_weights(self.work / "unet.pt"))
-        networks = {"vae": vae, "unet": painter, "audio_encoder": self.trained_audio_encoder()}
-        for name, network in networks.items():
-            network.half().save_pretrained(folder / name)
-        WhisperFeatureExtractor().save_pretrained(folder / "audio_encoder")
-        for log in ("vae", "audio", "unet"):
-            shutil.copyfile(self.work / f"{log}.log.jsonl", folder / f"training_{log}.jsonl")
-
-    def pairs(self, name: str) -> PairSet:
-        return PairSet.read(self.work / f"{name}_latents")
-
-    def trained_vae(self) -> Any:
-        network = autoencoder.build()
-        network.load_state_dict(averaged_weights(self.work / "vae.pt"))
-        return network.eval()
-
-    def trained_audio_encoder(self) -> Any:
-        reader = audio_encoder.CurveReader(audio_encoder.build())
-        reader.load_state_dict(averaged_weights(self.work / "audio.pt"))
-        return reader.encoder.eval()
+    def _clips(self) -> list[str]:
+        work = self.work
+        keys = {
+            "video_root_raw": work / "heads",
+            "video_root_25fps": work / "video_root_25fps",
+            "video_file_list": work / "video_file_list.txt",
+            "video_audio_clip_root": work / "clips",
+            "meta_root": work / "meta",
+            "video_clip_file_list_train": work / "train.txt",
+            "video_clip_file_list_val": work / "val.txt",
+            "num_workers": self.workers,
+        }
+        return [f"{name}={value}" for name, value in keys.items()]
 
 
-def averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The exponential moving average that a checkpoint of `train` holds."""
-    state = torch.load(checkpoint, weights_only=True)
-    prefix = "module."
-    return {key[len(prefix) :]: value for key, value in state["averaged"].items() if key.startswith(prefix)}
+def training_overrides(step: str, work: Path) -> list[str]:
+    """Where a training step finds what the steps before it made, as `key=value`."""
+    train, held_out, results = work / "train.txt", work / "val.txt", work / "trained"
+    lists: dict[str, object] = {"data.train_list": train, "data.val_list": held_out}
+    out: dict[str, object] = {"output_dir": results / step}
+    if step == "audio":
+        values = out | {"data.train": work / "speech", "data.held_out": work / "speech_val"}
+    elif step == "syncnet":
+        values = {f"train.{name}": value for name, value in out.items()}
+        values |= {"train.samples.train_list": train, "train.samples.val_list": held_out}
+    elif step == "vae":
+        values = out | lists
+    else:
+        values = out | lists | {
+            "pretrained_model_name_or_path": results,
+            "vae_type": "vae/mini/vae",
+            "whisper_path": results / "audio" / "mini" / "audio_encoder",
+            "data.audio_features": work / "features",
+        }
+        if step == "stage2":
+            values |= {"syncnet_config_path": results / "syncnet" / "mini" / "syncnet.yaml"}
+    return [f"{name}={value}" for name, value in values.items()]

@@ -83,7 +83,7 @@ class Vae:
         Args:
             latents: (n, c, h/8, w/8), scaled.
             pieces_of: Images a pass.
-            recompute: Keep nothing of a pass for the backward one, but do it again there: memory of one piece at a time.
+            recompute: Keep nothing of a pass for the backward one, but do it again: memory of one piece at a time.
         """
         from torch.utils.checkpoint import checkpoint
 

@@ -29,8 +29,8 @@ class DataConfig:
         dataset_key: Published: the lists are dataset/<key>/train.txt and val.txt, where the next two are not given.
         train_list, val_list: A list of clips, or several with weights.
         train_bs: Samples of a process in one pass; each has n_sample_frames frames.
-        geometry: Crop of a face: `published` (detector and landmarks together) or `inference` (as inference cuts it, which
-            measured better: BENCHMARKS.md).
+        geometry: Crop of a face: `published` (detector and landmarks together) or `inference` (as inference cuts it,
+            which measured better: BENCHMARKS.md).
         extra_margin: Geometry inference: pixels that the box's lower edge is moved down (published inference: 10).
         use_twins: Take masked face and reference from the clip of the same moment with another mouth, where there is
             one (rendered data), with probability twin_probability.

@@ -32,15 +32,20 @@ def export_unet(network: nn.Module, folder: Path) -> Path:
 
 
 def export_pretrained(
-    network: Any, folder: Path, config: Mapping[str, Any] | None = None, name: str = DIFFUSERS
+    network: Any,
+    folder: Path,
+    config: Mapping[str, Any] | None = None,
+    name: str = DIFFUSERS,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write config.json and safetensors (float32) of a diffusers or transformers network.
+    """Write config.json and safetensors of a diffusers or transformers network.
 
     Args:
         network: The network.
         folder: Where to.
         config: Its configuration; None: that of the network.
         name: File of the weights.
+        dtype: Of the weights.
 
     Raises:
         OutputError: They cannot be written.
@@ -50,6 +55,6 @@ def export_pretrained(
     content = dict(network.config) if config is None else dict(config)
     content.setdefault("_class_name", type(network).__name__)
     content.pop("_use_default_values", None)
-    weights = {key: value.detach().float().cpu().contiguous() for key, value in network.state_dict().items()}
+    weights = {key: value.detach().to(dtype).cpu().contiguous() for key, value in network.state_dict().items()}
     write_whole(folder / "config.json", json.dumps(content, indent=2).encode())
     write_whole(folder / name, save(weights))

@@ -176,10 +176,14 @@ class Autoencoder(nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        encoded = self.network.encode(images)
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        latents = self.encode(images)
         noise = NOISE * torch.randn_like(latents) if self.training else 0.0
         return self.network.decode(latents + noise).sample, latents
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Unscaled latents."""
+        encoded = self.network.encode(images)
+        return encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
 
 
 class VaeTask:
@@ -242,8 +246,16 @@ class VaeTask:
         return Validation({"psnr": float(psnr)}, {"copies": np.concatenate(list(pairs))})
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
-        """The folder of a diffusers network: config.json and safetensors."""
-        export_pretrained(networks["vae"].network, folder / "vae")
+        """The folder of a diffusers network: config.json and safetensors.
+
+        Its scaling_factor gives the latents of the fixed pictures unit deviation, as the published 0.18215 does.
+        """
+        vae: Any = networks["vae"]
+        device = next(vae.parameters()).device
+        with torch.no_grad():
+            latents = torch.cat([vae.encode(piece) for piece in to_unit_range(self.fixed, device).split(4)])
+        config = {**vae.network.config, "scaling_factor": float(1 / latents.float().std())}
+        export_pretrained(vae.network, folder / "vae", config)
 
     def warnings(self) -> list[str]:
         return []
