@@ -292,7 +292,8 @@ class Trainer:
                 result = self.task.validate(best, self.step)
             for network in self.bare.values():
                 network.train()
-            log.validation(self.step, result.values, result.strips)
+            if result.values:
+                log.validation(self.step, result.values, result.strips)
         self.accelerator.wait_for_everyone()
 
     def _best(self) -> dict[str, nn.Module]:
