@@ -30,6 +30,8 @@ def setting(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    below: float | None = None,
+    length: int | None = None,
     choices: Sequence[Any] = (),
     aliases: Sequence[str] = (),
 ) -> Any:
@@ -37,11 +39,13 @@ def setting(
 
     Args:
         default: Taken when the key is absent; without one the key is needed. Lists and dicts are copied.
-        at_least, above, at_most: Bounds of numbers, or of each number in a list.
+        at_least, above, at_most, below: Bounds of numbers, or of each number in a list.
+        length: Of a list.
         choices: The only values allowed.
         aliases: Misspelt names of the key that published files have; they are read, with a warning.
     """
-    metadata = {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices, "aliases": aliases}
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    metadata = {**bounds, "length": length, "choices": choices, "aliases": aliases}
     if isinstance(default, (list, dict)):
         kept = default
         return field(default_factory=lambda: type(kept)(kept), metadata=metadata)
@@ -168,6 +172,9 @@ def _named(hint: Any) -> str:
 
 def _out_of_range(value: Any, metadata: Mapping[str, Any]) -> str | None:
     if isinstance(value, (list, tuple)):
+        length = metadata.get("length")
+        if length is not None and len(value) != length:
+            return f"has {len(value)} entries, not {length}"
         return next((reason for item in value if (reason := _out_of_range(item, metadata))), None)
     if metadata.get("choices") and value not in metadata["choices"]:
         return f"is none of {', '.join(map(str, metadata['choices']))}"
@@ -181,6 +188,9 @@ def _out_of_range(value: Any, metadata: Mapping[str, Any]) -> str | None:
             return f"is not above {above}"
         if highest is not None and value > highest:
             return f"is above {highest}"
+        limit = metadata.get("below")
+        if limit is not None and value >= limit:
+            return f"is not below {limit}"
     return None
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from musetalk import cli
-from musetalk.training.launch import DEFAULT_CONFIGS, TASKS, cpu_command, processes_not_started
+from musetalk.training.launch import DEFAULT_CONFIGS, TASKS, processes_not_started
+from musetalk.training.processes import end_with_parent, run_processes
 from musetalk.training.tasks import train
 
 
@@ -23,6 +23,7 @@ def build_parser() -> cli.CommandParser:
     parser = cli.CommandParser(prog="python -m scripts.train", description="Train a network; one of the processes.")
     parser.add_argument("task", choices=TASKS, help="what to train (default: stage1)")
     parser.add_argument("--config", type=Path, help="settings (default: configs/training/<task>.yaml)")
+    parser.add_argument("--num_processes", type=cli.at_least(1), help="on a CPU: how many to start (default: 1)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the settings")
     return parser
 
@@ -41,9 +42,12 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     import psutil
 
     parent = psutil.Process().parent()
-    processes = processes_not_started(os.environ, parent.cmdline() if parent is not None else [])
-    if processes > 1:
-        return subprocess.run(cpu_command(processes, ["-m", "scripts.train", *words]), check=False).returncode
+    missing = processes_not_started(os.environ, parent.cmdline() if parent is not None else [])
+    if missing > 1 and sys.platform == "linux":
+        end_with_parent()  # accelerate's launcher ends at SIGTERM without a word to us
+    processes = max(missing, options.num_processes or 1)
+    if processes > 1 and "RANK" not in os.environ:
+        return run_processes(processes, ["-m", "scripts.train", *words])
     return train(options.task, options.config or DEFAULT_CONFIGS[options.task], options.overrides)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 KERNEL = 4
 SLOPE = 0.2
+FIRST_ITERATIONS = 15
 CHANNELS = (64, 128, 256, 512)
 """Published: block_expansion 32 and max_features 512 over 4 blocks."""
 
@@ -50,6 +51,8 @@ class SpectralConv2d(nn.Conv2d):
         rows, columns = weight.shape[0], weight[0].numel()
         self.register_buffer("weight_u", F.normalize(torch.randn(rows), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(columns), dim=0))
+        for _ in range(FIRST_ITERATIONS):  # else the first pass in evaluation mode divides by next to nothing
+            self._iterate(weight.detach().flatten(1).float())
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

@@ -21,6 +21,7 @@ from torch.utils.data import default_collate
 from musetalk.audio.windows import SAMPLE_RATE, STEPS_PER_SECOND
 from musetalk.errors import InputError
 from musetalk.models.audio_encoder import build_audio_encoder
+from musetalk.models.config_file import read_network_config
 from musetalk.schema import setting
 from musetalk.synthetic.speech import augment
 from musetalk.synthetic.speech_corpus import Speech, read_speech
@@ -170,7 +171,7 @@ def build_audio_task(config: AudioConfig, accelerator: Any, say: Callable[[str],
     """
     from transformers import WhisperFeatureExtractor
 
-    encoder = build_audio_encoder(json.loads(config.network.read_text(encoding="utf-8")), config.network)
+    encoder = build_audio_encoder(read_network_config(config.network), config.network)
     extractor = WhisperFeatureExtractor()
     corpora = [read_speech(folder) for folder in (config.data.train, config.data.held_out)]
     for folder, corpus in zip((config.data.train, config.data.held_out), corpora, strict=True):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from musetalk.errors import OutputError, WeightsError
+from musetalk.training.files import save_tensors
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 _PARTIAL = ".partial"
@@ -40,6 +41,10 @@ class CheckpointFolder:
         """The whole checkpoints, oldest first."""
         found = [(int(match[1]), path) for path in _children(self.folder) if (match := _NAME.fullmatch(path.name))]
         return [path for _, path in sorted(found) if (path / _FACTS).is_file()]
+
+    def after(self, step: int) -> list[Path]:
+        """The whole checkpoints of later steps."""
+        return [path for path in self.all() if int(path.name.rpartition("-")[2]) > step]
 
     def newest(self) -> Path | None:
         return next(reversed(self.all()), None)
@@ -90,15 +95,23 @@ class CheckpointFolder:
                 more(partial)
             (partial / "config.yaml").write_text(settings, encoding="utf-8")
             (partial / _FACTS).write_text(json.dumps({"format": FORMAT, "step": step, **facts}), encoding="utf-8")
-            if target.exists():
+            if target.exists():  # saved before, by the same steps
                 shutil.rmtree(target)
             os.replace(partial, target)
             for old in self.all()[: -self.limit]:
                 shutil.rmtree(old)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise self._cannot_save(step, error) from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         return target
+
+    def set_aside(self, checkpoint: Path) -> Path:
+        """Rename a checkpoint, so that nothing goes on from it; its new path."""
+        aside = checkpoint.with_name(f"{checkpoint.name}.aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        checkpoint.rename(aside)
+        return aside
 
     def _cannot_save(self, step: int, error: OSError) -> OutputError:
         newest = self.newest()
@@ -110,9 +123,9 @@ class CheckpointFolder:
 
 
 def write_tensors(value: Any, path: Path) -> None:
-    """`torch.save` through a Python file, whose errors are OSErrors with their cause, and to the disk for certain."""
+    """Write a tree of tensors and numbers, to the disk for certain."""
     with path.open("wb") as file:
-        torch.save(value, file)
+        save_tensors(value, file)
         file.flush()
         os.fsync(file.fileno())
 

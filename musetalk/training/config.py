@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from musetalk.errors import ConfigError
 from musetalk.schema import setting
 
 CROP_TYPES = ("crop_resize", "dynamic_margin_crop_resize")
 GEOMETRIES = ("published", "inference")
 SAMPLE_METHODS = ("pose_similarity_and_mouth_dissimilarity", "random")
+SCALES = (1.0, 0.5, 0.25, 0.125, 0.0625)
 PRECISIONS = ("no", "fp32", "bf16", "fp16")
 
 
@@ -41,7 +43,7 @@ class DataConfig:
     train_list: Path | list[ListEntry] | None = None
     val_list: Path | list[ListEntry] | None = None
     train_bs: int = setting(32, at_least=1)
-    image_size: int = setting(256, at_least=16)
+    image_size: int = setting(256, at_least=32)
     n_sample_frames: int = setting(1, at_least=1)
     num_workers: int = setting(8, at_least=0)
     audio_padding_length_left: int = setting(2, at_least=0)
@@ -66,6 +68,8 @@ class DataConfig:
 def entries(given: Path | list[ListEntry] | None, default: Path = Path()) -> list[ListEntry]:
     """The lists of a setting that is one path, several lists, or absent."""
     if isinstance(given, list):
+        if not given:
+            raise ConfigError("a list of clips is empty: []", "Give a path, or entries with path and weight.")
         return given
     return [ListEntry(given if given is not None else default)]
 
@@ -85,8 +89,8 @@ class LossConfig:
 
     l1_loss: float = setting(1.0, at_least=0)
     vgg_loss: float = setting(0.01, at_least=0)
-    vgg_layer_weight: list[float] = setting([1.0, 1.0, 1.0, 1.0, 1.0], at_least=0)
-    pyramid_scale: list[float] = setting([1.0, 0.5, 0.25, 0.125], above=0, at_most=1)
+    vgg_layer_weight: list[float] = setting([1.0, 1.0, 1.0, 1.0, 1.0], at_least=0, length=5)
+    pyramid_scale: list[float] = setting([1.0, 0.5, 0.25, 0.125], choices=SCALES)
     gan_loss: float = setting(0.0, at_least=0)
     mouth_gan_loss: float = setting(0.0, at_least=0)
     fm_loss: list[float] = setting([1.0, 1.0, 1.0, 1.0], at_least=0)
@@ -99,7 +103,7 @@ class LossConfig:
 class DiscriminatorConfig:
     """Shape of a discriminator; published: 64, 128, 256, 512 channels."""
 
-    scales: list[float] = setting([1.0], above=0, at_most=1)
+    scales: list[float] = setting([1.0], choices=SCALES)
     block_expansion: int = setting(32, at_least=1)
     max_features: int = setting(512, at_least=1)
     num_blocks: int = setting(4, at_least=1)
@@ -121,7 +125,7 @@ class DiscriminatorTrainConfig:
     eps: float = setting(1e-8, above=0)
     weight_decay: float = setting(0.01, at_least=0)
     patch_size: int = 1
-    betas: list[float] = setting([0.5, 0.999], at_least=0)
+    betas: list[float] = setting([0.5, 0.999], at_least=0, below=1, length=2)
     epochs: int = setting(10000, at_least=1)
     start_gan: int = setting(1000, at_least=0)
 
@@ -148,11 +152,11 @@ class SolverConfig:
     lr_warmup_steps: int = setting(1000, at_least=0)
     lr_scheduler: str = setting("linear", choices=("linear", "cosine", "constant", "constant_with_warmup"))
     use_8bit_adam: bool = False
-    adam_beta1: float = setting(0.5, at_least=0, at_most=1)
-    adam_beta2: float = setting(0.999, at_least=0, at_most=1)
+    adam_beta1: float = setting(0.5, at_least=0, below=1)
+    adam_beta2: float = setting(0.999, at_least=0, below=1)
     adam_weight_decay: float = setting(0.01, at_least=0)
     adam_epsilon: float = setting(1e-8, above=0)
-    ema_decay: float = setting(0.0, at_least=0, at_most=1)
+    ema_decay: float = setting(0.0, at_least=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class RunConfig:
     Attributes:
         exp_name, output_dir: Everything is written to <output_dir>/<exp_name>.
         resume_from_checkpoint: true or latest: go on from the newest checkpoint, where there is one; a path: from that
-            checkpoint; false: start anew, in an empty folder.
+            checkpoint, each time; later ones of the run are set aside; false: start anew, in an empty folder.
         checkpointing_steps, total_limit: How often to save, and how many checkpoints to keep.
         val_freq, num_images_to_keep: How often to validate, on how many fixed samples.
         save_model_epoch_interval, port: Published keys without effect here: steps alone count, and accelerate's own

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from musetalk.training.files import replacing, write_whole
+from musetalk.training.files import replacing, save_tensors, write_whole
 
 DIFFUSERS = "diffusion_pytorch_model.safetensors"
 
@@ -27,7 +27,7 @@ def export_unet(network: nn.Module, folder: Path) -> Path:
     described = {"_class_name": "UNet2DConditionModel", **config}
     write_whole(folder / "musetalk.json", json.dumps(described, indent=2).encode())
     with replacing(folder / "unet.pth") as file:
-        torch.save(weights, file)
+        save_tensors(weights, file)
     return folder / "unet.pth"
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from musetalk.errors import OutputError
 
@@ -40,6 +40,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise cannot_write(path, error) from error
     finally:
         remove(partial)
+
+
+def save_tensors(value: Any, file: BinaryIO) -> None:
+    """`torch.save`, whose zip writer hides the error of the file behind one of its own.
+
+    Raises:
+        OSError: The file's own.
+    """
+    import torch
+
+    try:
+        torch.save(value, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -72,7 +72,8 @@ def launch_command(
     program = ["-m", "scripts.train", task, "--config", os.fspath(config), *rest]
     if not gpus:
         # Without a launcher in between, signals and exit codes are the run's own.
-        return cpu_command(num_processes or 1, program)
+        several = ["--num_processes", str(num_processes)] if num_processes else []
+        return [sys.executable, *program, *several]
     missing = [str(number) for number in devices.gpu_ids or () if number >= gpus]
     if missing:
         raise ConfigError(
@@ -83,13 +84,6 @@ def launch_command(
     count = ["--num_processes", str(wanted)] if wanted else []
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--config_file", os.fspath(gpu_config)]
     return [*launcher, *count, *program]
-
-
-def cpu_command(processes: int, program: Sequence[str]) -> list[str]:
-    """The argument list of `python <program>` in one or several processes on this machine's CPU."""
-    if processes == 1:
-        return [sys.executable, *program]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), *program]
 
 
 def processes_not_started(environment: Mapping[str, str], launcher: Sequence[str]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from musetalk.cli import say
+from musetalk.training.files import cannot_write, write_whole
 
 
 class RunLog:
@@ -25,14 +27,14 @@ class RunLog:
     def __init__(self, folder: Path, total: int, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.images = folder / "images"
-        self.images.mkdir(parents=True, exist_ok=True)
-        self.total = total
-        path = folder / "losses.jsonl"
-        kept = [row for row in read_rows(path) if row["step"] <= step]
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        self._rows = path.open("a", encoding="utf-8")
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.images, self.total = folder / "images", total
+        self._path = folder / "losses.jsonl"
+        with self._writing():
+            self.images.mkdir(parents=True, exist_ok=True)
+            kept = [row for row in read_rows(self._path) if row["step"] <= step]
+            write_whole(self._path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+            self._rows = self._path.open("a", encoding="utf-8")
+            self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def losses(self, step: int, values: Mapping[str, float], rates: Mapping[str, float]) -> None:
         """Mean losses since the last row, and rates such as samples a second."""
@@ -44,22 +46,30 @@ class RunLog:
         """Losses on fixed samples, and pictures of them ((h, w, 3) BGR uint8 by name)."""
         self._write(step, "validation", values)
         for name, strip in strips.items():
-            cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tofile(
-                self.images / f"{name}-{step:07d}.jpg"
-            )
+            data = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+            write_whole(self.images / f"{name}-{step:07d}.jpg", data)
             self._board.add_image(name, strip[:, :, ::-1], step, dataformats="HWC")
         say(f"validation at {step}  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
 
     def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         row = {"step": step, "kind": kind} | {name: float(f"{value:.6g}") for name, value in values.items()}
-        self._rows.write(json.dumps(row) + "\n")
-        self._rows.flush()
+        with self._writing():
+            self._rows.write(json.dumps(row) + "\n")
+            self._rows.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        self._rows.close()
-        self._board.close()
+        with self._writing():
+            self._rows.close()
+            self._board.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path, error) from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -173,11 +173,9 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
 
 def drawn_margin(rng: np.random.Generator, settings: SampleSettings) -> float:
     """Pixels of the frame that crops are lowered by: drawn, where the crop type is dynamic."""
-    inference = settings.geometry == "inference"
     if settings.crop_type != DYNAMIC_MARGIN:
-        return settings.extra_margin if inference else 0.0
-    mean = settings.extra_margin if inference else settings.cropping_jaw2edge_margin_mean
-    return draw_margin(rng, mean, settings.cropping_jaw2edge_margin_std)
+        return settings.extra_margin if settings.geometry == "inference" else 0.0
+    return draw_margin(rng, settings.cropping_jaw2edge_margin_mean, settings.cropping_jaw2edge_margin_std)
 
 
 def _draw_references(

@@ -30,6 +30,7 @@ from musetalk.training.sync_loss import SyncLoss
 from musetalk.weights import FILES, download_command
 
 UNET_CONFIG_NAMES = ("musetalk.json", "config.json")
+IMAGE_UNIT = 64  # pixels: eight latents, which the UNets halve up to three times
 LONG_SAMPLE = 4  # validation samples of one frame that one of many frames stands for
 
 
@@ -40,11 +41,12 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
         WeightsError: Files are missing (all are named), damaged, or do not fit each other.
         InputError: A list is empty, or none of its clips can be used.
     """
-    check_feature_weights(config)
+    check_stage(config)
     files = StageFiles.of(config)
     files.check()
     network = build_unet(read_network_config(files.unet_config), files.unet_config)
     if files.init_unet is not None:
+        say(f"begins with {files.init_unet}")
         load_into(network, read_state_dict(files.init_unet), files.init_unet)
     autoencoder = load_vae(files.vae)
     encoder = load_audio_encoder(config.whisper_path)
@@ -54,18 +56,27 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     return StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)
 
 
-def check_feature_weights(config: StageConfig) -> None:
-    """Check that feature matching has a weight for each layer of the discriminators.
+def check_stage(config: StageConfig) -> None:
+    """Check what no single key shows.
 
     Raises:
-        ConfigError: It has not.
+        ConfigError: Names everything that does not fit.
     """
-    blocks, weights = config.model_params.discriminator_params.num_blocks, config.loss_params.fm_loss
-    if (config.loss_params.gan_loss or config.loss_params.mouth_gan_loss) and len(weights) != blocks:
-        raise ConfigError(
-            f"loss_params.fm_loss has {len(weights)} weights, the discriminators have {blocks} blocks",
-            "Give one weight for each of model_params.discriminator_params.num_blocks.",
-        )
+    losses, blocks = config.loss_params, config.model_params.discriminator_params.num_blocks
+    adversarial = losses.gan_loss or losses.mouth_gan_loss
+    always = (losses.l1_loss, losses.vgg_loss, losses.sync_loss, losses.mouth_l1_loss, losses.latent_loss)
+    problems = []
+    if adversarial and len(losses.fm_loss) != blocks:
+        count = len(losses.fm_loss)
+        problems.append(f"loss_params.fm_loss has {count} weights, the discriminators have {blocks} blocks")
+    if not any(always) and (not adversarial or config.discriminator_train_params.start_gan):
+        problems.append("loss_params: all weights are 0, or begin at start_gan only: nothing would be learnt")
+    if losses.sync_loss and config.data.n_sample_frames == 1:
+        problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")
+    if config.data.image_size % IMAGE_UNIT:
+        problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
+    if problems:
+        raise ConfigError("; ".join(problems), "Correct these settings.")
 
 
 @dataclass(frozen=True)

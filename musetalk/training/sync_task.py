@@ -23,7 +23,7 @@ from musetalk.training.clip_meta import ClipMeta, read_meta
 from musetalk.training.clip_sync import score_clip
 from musetalk.training.config import RunConfig, entries
 from musetalk.training.dataset import open_dataset
-from musetalk.training.files import replacing, write_whole
+from musetalk.training.files import replacing, save_tensors, write_whole
 from musetalk.training.sample import SampleSettings
 from musetalk.training.sync_loss import cosine, cosine_loss
 from musetalk.training.sync_pairs import SyncSamplesConfig, draw_pair
@@ -191,7 +191,7 @@ def export_syncnet(network: nn.Module, config: SyncNetSettings, folder: Path) ->
 
     weights = {key: value.detach().float().cpu().contiguous() for key, value in network.state_dict().items()}
     with replacing(folder / "syncnet.pt") as file:
-        torch.save({"state_dict": weights}, file)
+        save_tensors({"state_dict": weights}, file)
     content = {
         "model": asdict(config.model),
         "ckpt": {"inference_ckpt_path": (folder / "syncnet.pt").as_posix()},

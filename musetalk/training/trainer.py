@@ -18,6 +18,7 @@ from torch import nn
 from musetalk.checkpoint import load_into
 from musetalk.cli import say
 from musetalk.errors import ConfigError, TrainingError, WeightsError
+from musetalk.training.adversary import Adversary
 from musetalk.training.checkpoint import CheckpointFolder, read_facts, read_part
 from musetalk.training.config import RunConfig, SolverConfig
 from musetalk.training.interruption import Interruption
@@ -28,6 +29,7 @@ from musetalk.training.parallel import choose_parallel
 from musetalk.training.rates import LossWindow
 from musetalk.training.task import Task
 
+OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
 PATIENCE = timedelta(hours=24)
 _PRECISION = {"fp32": "no"}  # published name → accelerate's
 
@@ -126,6 +128,7 @@ class Trainer:
                 self._validate(log)
                 window.pause()
             if self.step % self.config.checkpointing_steps == 0 or last or stop:
+                self._check_weights()
                 self._save()
                 saved = self.step
                 window.pause()
@@ -232,6 +235,12 @@ class Trainer:
                 )
             return None
         assert isinstance(asked, Path)
+        step = int(read_facts(asked)["step"])
+        self.accelerator.wait_for_everyone()
+        if self._is_main:
+            for later in self.checkpoints.after(step):  # else the run would go on from these the next time
+                say(f"set aside: {self.checkpoints.set_aside(later)}")
+        self.accelerator.wait_for_everyone()
         return asked
 
     def _resume(self, checkpoint: Path) -> None:
@@ -245,7 +254,7 @@ class Trainer:
             _load_state_only(self.optimizer, read_part(checkpoint, "optimizer"), checkpoint)
         for name, adversary in self.task.adversaries.items():
             if (checkpoint / f"{name}.pt").is_file():  # a run may gain adversaries
-                adversary.load_state_dict(read_part(checkpoint, name))
+                self._load_adversary(adversary, checkpoint, name)
         if self.accelerator.scaler is not None and (checkpoint / "scaler.pt").is_file():
             self.accelerator.scaler.load_state_dict(read_part(checkpoint, "scaler"))
         self.step, self.position = int(facts["step"]), int(facts["position"])
@@ -256,9 +265,16 @@ class Trainer:
         try:
             load_into(network, read_part(checkpoint, name), checkpoint / f"{name}.pt")
         except WeightsError as error:
-            raise WeightsError(
-                error.what, "Continue it with the settings it was trained with, or choose another exp_name."
-            ) from None
+            raise WeightsError(error.what, OTHER_SETTINGS) from None
+
+    def _load_adversary(self, adversary: Adversary, checkpoint: Path, name: str) -> None:
+        path = f"{checkpoint / name}.pt"
+        try:
+            adversary.load_state_dict(read_part(checkpoint, name), path)
+        except WeightsError as error:
+            raise WeightsError(error.what, OTHER_SETTINGS) from None
+        except (KeyError, ValueError):
+            raise WeightsError(f"{path}: its optimiser belongs to another network", OTHER_SETTINGS) from None
 
     # Saving and measuring
 
@@ -305,11 +321,24 @@ class Trainer:
         if not self._any(bool(bad)):
             return
         newest = self.checkpoints.newest()
-        where = f"Go on from {newest}" if newest else "Start again"
+        aside = ""
+        if newest is not None and newest == self.checkpoints.path(self.step):
+            # Its weights are what gave this: they were never used before.
+            if self._is_main:
+                aside = f" {self.checkpoints.set_aside(newest)} holds the weights that gave it."
+            self.accelerator.wait_for_everyone()
+            newest = self.checkpoints.newest()
+        where = f"go on from {newest} with the same command" if newest else "start again"
         raise TrainingError(
-            f"step {self.step + 1}: not a finite number: {', '.join(bad) or 'a loss of another process'}",
-            f"{where} with a smaller solver.learning_rate, or without mixed precision.",
+            f"step {self.step + 1}: not a finite number: {', '.join(bad) or 'a loss of another process'}.{aside}",
+            f"Set a smaller solver.learning_rate, or no mixed precision; then {where}.",
         )
+
+    def _check_weights(self) -> None:
+        """Weights that are not finite are not saved."""
+        bad = [name for name, net in self.bare.items() if not all(torch.isfinite(p).all() for p in net.parameters())]
+        if bad:
+            self._check_finite({f"weights of {name}": torch.tensor(float("nan")) for name in bad})
 
     # Small things
 
@@ -360,8 +389,7 @@ def _load_state_only(optimizer: torch.optim.Optimizer, saved: dict[str, Any], ch
         optimizer.load_state_dict(saved)
     except (ValueError, KeyError):
         raise WeightsError(
-            f"{checkpoint / 'optimizer.pt'}: belongs to other networks",
-            "Continue it with the settings it was trained with, or choose another exp_name.",
+            f"{checkpoint / 'optimizer.pt'}: belongs to other networks", OTHER_SETTINGS
         ) from None
     for group, settings in zip(optimizer.param_groups, groups, strict=True):
         group.update(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from musetalk.errors import InputError
+from musetalk.models.config_file import read_network_config
 from musetalk.models.vae import build_vae, to_bgr, to_unit_range
 from musetalk.schema import setting
 from musetalk.training.adversary import Adversary, build_adversary
@@ -28,6 +28,7 @@ from musetalk.training.order import SampleOrder
 from musetalk.training.task import Pass, Validation
 
 LATENT_BOUND = 2.5  # AutoencoderTiny's decoder bends latents beyond about 3
+ATTEMPTS = 20  # clips tried for one picture
 NOISE = 0.05  # the UNet's prediction is never exact: the decoder must forgive small errors
 
 
@@ -92,16 +93,29 @@ class FacePictures:
 
     def __init__(self, lists: Sequence[ListEntry], seed: int) -> None:
         self._clips = [read_list(entry.path) for entry in lists]
+        self.damaged: dict[Path, str] = {}
         self._order = SampleOrder([len(clips) for clips in self._clips], [entry.weight for entry in lists], seed)
 
     def picture(self, number: int, rng: np.random.Generator) -> np.ndarray:
         """A region around the face of one frame of clip `number`, (h, w, 3).
 
         Raises:
-            InputError: The clip cannot be read, or shows no face.
+            InputError: Neither the clip nor several others can be read.
         """
         which, index = self._order.place(number)
-        regions = _regions(self._clips[which][index])
+        error: InputError | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                return self._any_face(self._clips[which][index], rng)
+            except InputError as problem:  # another clip takes the place of a damaged one
+                error = error or problem
+                self.damaged.setdefault(self._clips[which][index], problem.what)
+                index = int(rng.integers(len(self._clips[which])))
+        assert error is not None
+        raise error
+
+    def _any_face(self, clip: Path, rng: np.random.Generator) -> np.ndarray:
+        regions = _regions(clip)
         frames = [frame for frame in range(len(regions)) if regions.has(frame)]
         if not frames:
             raise InputError(f"{regions.path}: no frame has a face", "Take the clip out of the list.")
@@ -207,6 +221,7 @@ class VaeTask:
         self.networks: dict[str, nn.Module] = {"vae": Autoencoder(network)}
         self.adversaries = adversaries
         self.samples, self.fixed = samples, fixed
+        self._told: set[Path] = set()
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers
         self.start_gan = config.discriminator_train_params.start_gan
         losses = config.loss_params
@@ -258,13 +273,16 @@ class VaeTask:
         export_pretrained(vae.network, folder / "vae", config)
 
     def warnings(self) -> list[str]:
-        return []
+        """Clips that could not be read, each once; those that worker processes find are not known here."""
+        damaged = self.samples.faces.damaged
+        new = [f"clip {clip} is skipped: {why}" for clip, why in damaged.items() if clip not in self._told]
+        self._told.update(damaged)
+        return new
 
 
 def build_vae_task(config: VaeConfig, accelerator: Any, say: Callable[[str], None]) -> VaeTask:
     """The task of a settings file."""
-    content = json.loads(config.network.read_text(encoding="utf-8"))
-    network = build_vae(content, config.network)
+    network = build_vae(read_network_config(config.network), config.network)
     if type(network).__name__ == "AutoencoderTiny":
         lay_color_path(network.decoder, torch.eye(3), channels=(0, 1, 2))
     data = config.data

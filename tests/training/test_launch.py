@@ -30,8 +30,7 @@ def test_one_process_on_a_cpu_needs_no_launcher() -> None:
 
 def test_several_processes_on_a_cpu() -> None:
     command = launch_command("stage2", CONFIG, GPU, Devices(None, 8), 0, 2, [])
-    assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    assert command[6:] == ["-m", "scripts.train", "stage2", "--config", "my stage.yaml"]
+    assert command[1:] == ["-m", "scripts.train", "stage2", "--config", "my stage.yaml", "--num_processes", "2"]
 
 
 LAUNCHED = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}

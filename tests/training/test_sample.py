@@ -151,14 +151,14 @@ def test_the_crop_of_geometry_inference_is_the_one_that_inference_makes(clip: Op
         assert tuple(sample["mouth_box"][0]) == mouth_in_crop(clip.track.landmarks[frame], box, 3, 64)
 
 
-def test_the_dynamic_margin_of_geometry_inference_lies_around_extra_margin(
+def test_the_dynamic_margin_has_the_published_mean_in_either_geometry(
     clip: OpenClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     monkeypatch.setattr("musetalk.training.sample.draw_margin", lambda rng, mean, std: asked.append((mean, std)) or 0.0)
     settings = replace(SETTINGS, geometry="inference", crop_type=DYNAMIC_MARGIN, extra_margin=7)
     draw_sample(clip, replace(settings, cropping_jaw2edge_margin_std=4.0), np.random.default_rng(0))
-    assert asked == [(7, 4.0), (7, 4.0)]
+    assert asked == [(10.0, 4.0), (10.0, 4.0)]
 
 
 def test_narrow_faces_are_neither_targets_nor_references(clip: OpenClip) -> None:

@@ -150,6 +150,17 @@ def test_an_empty_list_and_unusable_clips_are_said(world: Path, tmp_path: Path) 
         train("stage1", STAGE1, settings(world, tmp_path, **{"data.train_list": empty}))
     with pytest.raises(InputError, match=r"can be used|narrow|small"):
         train("stage1", STAGE1, settings(world, tmp_path, **{"data.min_face_size": 250}))
+    for changes, problem in (
+        ({"loss_params.l1_loss": 0}, "all weights are 0"),
+        ({"loss_params.sync_loss": 1}, "needs several frames"),
+        ({"data.image_size": 100}, "not a multiple of 64"),
+        ({"data.train_list": "[]"}, "a list of clips is empty"),
+        ({"discriminator_train_params.betas": "[0.5]"}, "has 1 entries, not 2"),
+        ({"solver.adam_beta1": 1.0}, "is not below 1"),
+        ({"loss_params.pyramid_scale": "[0.3]"}, "is none of"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            train("stage1", STAGE1, settings(world, tmp_path, **changes))
     with pytest.raises(ConfigError, match="fm_loss has 2 weights"):
         few = {"loss_params.gan_loss": 1, "loss_params.fm_loss": "[1,1]"}
         train("stage1", STAGE1, settings(world, tmp_path, **few))

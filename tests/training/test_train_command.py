@@ -100,6 +100,31 @@ def test_sigterm_saves_and_the_same_command_goes_on(world: Path, tmp_path: Path)
     assert len(losses(tmp_path / "test")) == done + 2
 
 
+def test_sigterm_reaches_every_process(world: Path, tmp_path: Path) -> None:
+    command = ["sh", "train.sh", "stage1", "--num_processes", "2", "--config", "configs/training/stage1.yaml"]
+    process = subprocess.Popen(
+        [*command, *overrides(world, tmp_path, **{"solver.max_train_steps": 400})],
+        cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step 2/"):
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stdout.read()
+    assert process.wait(timeout=60) == 143, rest
+    assert "Traceback" not in rest
+    done = len(losses(tmp_path / "test"))
+    assert [path.name for path in (tmp_path / "test" / "checkpoints").iterdir()] == [f"checkpoint-{done}"]
+
+
+def test_two_processes_tell_an_error_once(world: Path, tmp_path: Path) -> None:
+    command = ["sh", "train.sh", "stage1", "--num_processes", "2", "--config", "configs/training/stage1.yaml"]
+    done = run(*command, *overrides(world, tmp_path, **{"data.train_list": world / "none.txt"}))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+
+
 def test_errors_are_two_lines_and_an_exit_code(world: Path, tmp_path: Path) -> None:
     command = ["sh", "train.sh", "stage1", "--config", "configs/training/stage1.yaml"]
     typo = run(*command, *overrides(world, tmp_path, **{"solver.max_train_step": 3}))

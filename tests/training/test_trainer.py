@@ -13,6 +13,7 @@ from musetalk.errors import ConfigError, OutputError, TrainingError, WeightsErro
 from musetalk.training import checkpoint as checkpoint_module
 from musetalk.training.checkpoint import read_facts
 from musetalk.training.config import RunConfig, SolverConfig
+from musetalk.training.files import save_tensors
 from musetalk.training.log import read_rows
 from musetalk.training.trainer import Trainer, build_accelerator
 
@@ -152,6 +153,9 @@ def test_resuming_can_be_refused_or_pointed_at_a_checkpoint(tmp_path: Path) -> N
     again = Line()
     train(replace(config, resume_from_checkpoint=tmp_path / "test/checkpoints/checkpoint-4"), again)
     assert len(again.seen) == 4
+    assert sorted(p.name for p in (tmp_path / "test/checkpoints").iterdir()) == [
+        "checkpoint-4", "checkpoint-8", "checkpoint-8.aside",
+    ]  # fmt: skip
     with pytest.raises(WeightsError, match="not a whole checkpoint"):
         train(replace(config, resume_from_checkpoint=tmp_path / "nowhere"), Line())
 
@@ -193,3 +197,36 @@ def test_half_precision_without_a_gpu_is_refused() -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigError, match="fp16 trains on CUDA only"):
         build_accelerator(SolverConfig(mixed_precision="fp16"))
+
+
+def test_a_checkpoint_whose_weights_give_no_number_is_set_aside(tmp_path: Path) -> None:
+    """The checkpoint before it is what the error names, and what is taken next."""
+    task = Line(Samples(flawed=lambda number: number >= 8))  # the first pass of step 5
+    with pytest.raises(TrainingError, match=r"step 5: .*checkpoint-4\.aside holds the weights") as caught:
+        train(settings(tmp_path, every=2), task)
+    assert "go on from" in caught.value.fix and "checkpoint-2" in caught.value.fix
+    again = Line()
+    train(settings(tmp_path, every=2), again)
+    assert len(again.seen) == 8
+
+
+class FullAfter:
+    """A file on a disk that takes so many bytes."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        self.file, self.room = path.open("wb"), room
+
+    def write(self, data: bytes) -> int:
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+        return self.file.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 100, 5000, 300_000])
+def test_torch_hides_no_full_disk(tmp_path: Path, room: int) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        save_tensors({"a": torch.zeros(100_000)}, FullAfter(tmp_path / "a.pt", room))  # type: ignore[arg-type]

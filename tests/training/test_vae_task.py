@@ -49,6 +49,14 @@ def test_crops_are_a_function_of_their_number(tmp_path: Path) -> None:
     assert not np.array_equal(whole[4], whole[5])
 
 
+def test_a_damaged_clip_is_replaced_and_named(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path, 3)
+    (tmp_path / "clip1.regions").write_bytes(b"nothing")
+    faces = FacePictures([ListEntry(clips)], 0)
+    assert all(faces.picture(number, np.random.default_rng(number)).ndim == 3 for number in range(6))
+    assert [path.name for path in faces.damaged] == ["clip1.json"]
+
+
 def test_clips_without_regions_are_named(tmp_path: Path) -> None:
     clips = write_clips(tmp_path, 1)
     for regions in tmp_path.glob("*.regions"):
