@@ -1,20 +1,21 @@
-"""Times the networks of a version with any weights: how long a face takes, per dtype and batch size."""
+"""Networks to time: those of the weight files, or untrained ones of the size of a published version."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 
-from musetalk.models.config_file import read_network_config
+from musetalk.models.audio_encoder import AudioEncoder, build_audio_encoder, build_feature_extractor
+from musetalk.models.device import Placement
+from musetalk.models.loading import Networks, load_networks
 from musetalk.models.unet import Unet, build_unet
-from musetalk.models.vae import Vae, build_vae
-from musetalk.models.versions import VERSIONS
+from musetalk.models.vae import DEFAULT_FACE_SIZE, Vae, build_vae
+from musetalk.models.versions import find_version, network_paths
+from musetalk.pipeline.backends import BackendChoice
+from musetalk.pipeline.requirements import check_weights, weight_files
 
 PUBLISHED_UNET: dict[str, Any] = {
     "sample_size": 64,
@@ -35,73 +36,76 @@ PUBLISHED_VAE: dict[str, Any] = {
     "sample_size": 256,
 }
 """sd-vae-ft-mse."""
-TOKENS = 50
+PUBLISHED_AUDIO_ENCODER: dict[str, Any] = {
+    "d_model": 384,
+    "encoder_layers": 4,
+    "encoder_attention_heads": 6,
+    "encoder_ffn_dim": 1536,
+    "decoder_layers": 4,
+    "decoder_attention_heads": 6,
+    "decoder_ffn_dim": 1536,
+    "num_mel_bins": 80,
+    "max_source_positions": 1500,
+}
+"""whisper-tiny."""
+PUBLISHED_EXTRACTOR: dict[str, Any] = {
+    "feature_size": 80,
+    "sampling_rate": 16000,
+    "hop_length": 160,
+    "chunk_length": 30,
+    "n_fft": 400,
+}
+"""preprocessor_config.json of whisper-tiny."""
+
+_CPU = Placement(torch.device("cpu"), torch.float32)
 
 
-@dataclass(frozen=True)
-class FaceTime:
-    """Milliseconds a face of each network; `encode` is for both images of a face, masked and reference."""
+def obtain_networks(version: str, models_dir: Path, backends: BackendChoice) -> tuple[Networks, bool]:
+    """The networks of a version on the CPU in float32, and whether their weights are from files.
 
-    dtype: str
-    batch: int
-    encode: float
-    unet: float
-    decode: float
-
-    @property
-    def generate(self) -> float:
-        """UNet and decoder, which is what the published frame rates count."""
-        return self.unet + self.decode
-
-
-def build_networks(version: str, models_dir: Path) -> tuple[Unet, Vae]:
-    """UNet and VAE of a version's size with random weights, on the CPU in float32."""
-    spec = VERSIONS[version]
-    if spec.bundled:
-        unet_path, vae_path = models_dir / spec.unet_config, models_dir / spec.vae / "config.json"
-        unet_config, vae_config = read_network_config(unet_path), read_network_config(vae_path)
-        face_size = int(vae_config.get("sample_size", 256))
-    else:
-        unet_path = vae_path = Path(version)
-        unet_config, vae_config, face_size = PUBLISHED_UNET, PUBLISHED_VAE, 256
-    unet = Unet(build_unet(unet_config, unet_path).eval().requires_grad_(False))
-    return unet, Vae(build_vae(vae_config, vae_path).eval().requires_grad_(False), face_size)
+    Raises:
+        WeightsError: Files are missing of a version that comes with the project, or are unusable.
+    """
+    spec, paths = find_version(version), network_paths(version, models_dir)
+    files = weight_files(paths, backends, models_dir)
+    there = all(path.is_file() for path in chain(files["unet"], files["vae"], files["audio_encoder"]))
+    if there or spec.bundled:
+        check_weights(spec, paths, backends, models_dir)
+        return load_networks(paths, _CPU), True
+    return published_networks(), False
 
 
-def place(unet: Unet, vae: Vae, device: torch.device, dtype: torch.dtype) -> None:
-    """Move both networks as `load_networks` does."""
-    for network in (unet.network, vae.network):
-        network.to(device=device, dtype=dtype)
-        network.to(memory_format=torch.channels_last)
-
-
-def milliseconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Median of `repeats` runs after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        began = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(1000 * (time.perf_counter() - began))
-    return median(times[1:])
-
-
-@torch.inference_mode()
-def time_faces(unet: Unet, vae: Vae, batch: int, repeats: int) -> FaceTime:
-    """Time the placed networks on random inputs."""
-    size = vae.face_size // 8
-    device = unet.device
-    images = torch.rand(2 * batch, 3, vae.face_size, vae.face_size, device=device) * 2 - 1
-    latents = torch.randn(batch, unet.in_channels, size, size, device=device)
-    windows = torch.randn(batch, TOKENS, unet.audio_width, device=device)
-    predicted = torch.randn(batch, unet.out_channels, size, size, device=device)
-    return FaceTime(
-        str(unet.dtype).removeprefix("torch."),
-        batch,
-        milliseconds(lambda: vae.encode(images), device, repeats) / batch,
-        milliseconds(lambda: unet(latents, windows), device, repeats) / batch,
-        milliseconds(lambda: vae.decode(predicted), device, repeats) / batch,
+def published_networks() -> Networks:
+    """Untrained networks of the published size, on torch's current default device in float32."""
+    here = Path()
+    encoder = build_audio_encoder(PUBLISHED_AUDIO_ENCODER, here).eval().requires_grad_(False)
+    return Networks(
+        Vae(build_vae(PUBLISHED_VAE, here).eval().requires_grad_(False), DEFAULT_FACE_SIZE),
+        Unet(build_unet(PUBLISHED_UNET, here).eval().requires_grad_(False)),
+        AudioEncoder(encoder, build_feature_extractor(PUBLISHED_EXTRACTOR, here)),
     )
+
+
+def without_weights(networks: Networks) -> Networks:
+    """The same networks on torch's meta device: shapes alone, on which nothing is computed."""
+    vae, unet, audio = networks.vae, networks.unet, networks.audio_encoder
+    here = Path()
+    with torch.device("meta"):
+        return Networks(
+            Vae(build_vae(_config(vae.network), here).eval(), vae.face_size),
+            Unet(build_unet(_config(unet.network), here).eval()),
+            AudioEncoder(type(audio.network)(audio.network.config).eval(), audio.extractor),
+        )
+
+
+def _config(network: Any) -> dict[str, Any]:
+    return {**network.config, "_class_name": type(network).__name__}
+
+
+def place(networks: Networks, device: torch.device, dtype: torch.dtype) -> None:
+    """Move the networks as `load_networks` does; the audio encoder stays in float32."""
+    for network in (networks.unet.network, networks.vae.network):
+        # torch's own .to(): the one of diffusers warns of modules that these networks do not have.
+        torch.nn.Module.to(network, device=device, dtype=dtype)
+        torch.nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    networks.audio_encoder.network.to(device)
