@@ -1,9 +1,10 @@
 #!/bin/sh
 # Published usage: sh inference.sh v1.0|v1.5 normal|realtime. Here also: mini, the bundled model.
-# Flags after these two are handed on, e.g. sh inference.sh v1.5 normal --batch_size 4
+# Flags after these two are handed on to scripts.inference or scripts.realtime_inference,
+# e.g. sh inference.sh v1.5 normal --batch_size 4
 
 usage() {
-    echo "usage: sh inference.sh v1.0|v1.5|mini normal|realtime [flags of scripts.inference]" >&2
+    echo "usage: sh inference.sh v1.0|v1.5|mini normal|realtime [flags of the command]" >&2
     exit 2
 }
 
@@ -18,11 +19,14 @@ mode=$2
 shift 2
 
 case "$mode" in
-    normal) ;;
+    normal)
+        script=scripts.inference
+        config=configs/inference/test.yaml
+        [ "$version" = mini ] && config=configs/inference/demo.yaml
+        ;;
     realtime)
-        echo "error: realtime is not part of this release yet" >&2
-        echo "  fix: use normal: sh inference.sh v1.0|v1.5|mini normal" >&2
-        exit 2
+        script=scripts.realtime_inference
+        config=configs/inference/realtime.yaml
         ;;
     *) usage ;;
 esac
@@ -36,7 +40,4 @@ else
     python=python
 fi
 
-config=configs/inference/test.yaml
-[ "$version" = mini ] && config=configs/inference/demo.yaml
-
-exec "$python" -m scripts.inference --inference_config "$config" --version "$version" "$@"
+exec "$python" -m "$script" --inference_config "$config" --version "$version" "$@"

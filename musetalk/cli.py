@@ -6,7 +6,7 @@ import argparse
 import io
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from types import FrameType
 from typing import NoReturn
@@ -15,9 +15,11 @@ from musetalk.audio.windows import DEFAULT_PADDING
 from musetalk.errors import MuseTalkError, UsageError
 from musetalk.face.boxes import SMOOTHING_RADIUS
 from musetalk.face.masks import DEFAULT_CHEEK_WIDTH, PARSING_MODES
-from musetalk.models.device import DTYPES
-from musetalk.models.versions import VERSIONS
-from musetalk.pipeline.backends import FINDERS, PARSERS
+from musetalk.models.device import DTYPES, choose_placement
+from musetalk.models.versions import VERSIONS, find_version, network_paths
+from musetalk.pipeline.backends import FINDERS, PARSERS, choose_backends
+from musetalk.pipeline.model import ModelChoice
+from musetalk.pipeline.settings import DubSettings
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
@@ -58,6 +60,15 @@ def print_error(error: MuseTalkError, of: str | None = None) -> None:
     """One line of what, one of how to fix it, on standard error."""
     where = f"{of}: " if of else ""
     print(f"error: {where}{error.what}\n  fix: {error.fix}", file=sys.stderr, flush=True)
+
+
+def summary(tasks: Sequence[str], failed: Mapping[str, MuseTalkError]) -> int:
+    """Say which tasks failed, where some did; the exit code."""
+    if not failed:
+        return 0
+    names = ", ".join(task for task in tasks if task in failed)
+    print(f"{len(failed)} of {len(tasks)} tasks failed: {names}", file=sys.stderr)
+    return 1
 
 
 def say(line: str) -> None:
@@ -157,6 +168,48 @@ def add_face_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         const=0,
         help="the same as 0",
+    )
+
+
+def model_choice(options: argparse.Namespace) -> ModelChoice:
+    """The model that the flags of `add_model_arguments` and `add_face_arguments` ask for; nothing is loaded yet.
+
+    Raises:
+        WeightsError: Files are missing; all are named.
+        DeviceError: There is no ffmpeg, or not the device asked for.
+    """
+    return ModelChoice.of(
+        options.version,
+        options.models_dir,
+        paths=network_paths(
+            options.version,
+            options.models_dir,
+            unet_config=options.unet_config,
+            unet_weights=options.unet_model_path,
+            vae_type=options.vae_type,
+            audio_encoder=options.whisper_dir,
+        ),
+        placement=choose_placement(options.gpu_id, options.dtype, options.use_float16),
+        backends=choose_backends(
+            find_version(options.version), options.models_dir, options.face_finder, options.parser
+        ),
+        parsing_mode=options.parsing_mode,
+        left_cheek_width=options.left_cheek_width,
+        right_cheek_width=options.right_cheek_width,
+        ffmpeg_path=options.ffmpeg_path,
+    )
+
+
+def dub_settings(options: argparse.Namespace) -> DubSettings:
+    """Geometry, rate and sound from --fps, --batch_size and the flags of `add_face_` and `add_audio_arguments`."""
+    return DubSettings(
+        fps=options.fps,
+        bbox_shift=options.bbox_shift,
+        extra_margin=options.extra_margin,
+        smooth_boxes=options.smooth_boxes,
+        audio_padding_left=options.audio_padding_length_left,
+        audio_padding_right=options.audio_padding_length_right,
+        batch_size=options.batch_size,
     )
 
 

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from musetalk import cli
 from musetalk.config import bad_result_name, load_tasks
 from musetalk.errors import MuseTalkError, UsageError
-from musetalk.media.ffmpeg import find_ffmpeg
-from musetalk.models.device import choose_placement
-from musetalk.models.versions import VERSIONS, network_paths
-from musetalk.pipeline.backends import choose_backends
-from musetalk.pipeline.dubbing import BARS, Dubber, DubResult, DubSettings
+from musetalk.pipeline.dubbing import BARS, Dubber, DubResult
 from musetalk.pipeline.jobs import Job, JobOptions, colliding_jobs, failing_checks, plan_jobs
-from musetalk.pipeline.requirements import check_weights
 from musetalk.report import ProgressBars, peak_memory, stage_table
 
 
@@ -48,20 +43,10 @@ def run(options: argparse.Namespace) -> int:
     """Check everything, load the model once, do the tasks, sum up."""
     if options.output_vid_name is not None and (reason := bad_result_name(options.output_vid_name)):
         raise UsageError(f"--output_vid_name: {reason}", "Give a plain file name such as result.mp4.")
-    spec = VERSIONS[options.version]
-    settings = DubSettings(
-        fps=options.fps,
-        bbox_shift=options.bbox_shift,
-        extra_margin=options.extra_margin,
-        smooth_boxes=options.smooth_boxes,
-        audio_padding_left=options.audio_padding_length_left,
-        audio_padding_right=options.audio_padding_length_right,
-        batch_size=options.batch_size,
-    )
     file = load_tasks(options.inference_config, options.overrides)
     jobs = plan_jobs(
         file.tasks,
-        settings,
+        cli.dub_settings(options),
         JobOptions(
             options.result_dir,
             options.version,
@@ -74,48 +59,28 @@ def run(options: argparse.Namespace) -> int:
     failed: dict[str, MuseTalkError] = {**file.wrong, **colliding_jobs(jobs)}
     for error in dict.fromkeys(failed.values()):  # tasks that collide share one
         cli.print_error(error)
-    paths = network_paths(
-        options.version,
-        options.models_dir,
-        unet_config=options.unet_config,
-        unet_weights=options.unet_model_path,
-        vae_type=options.vae_type,
-        audio_encoder=options.whisper_dir,
-    )
-    backends = choose_backends(spec, options.models_dir, options.face_finder, options.parser)
-    check_weights(spec, paths, backends, options.models_dir)
-    find_ffmpeg(options.ffmpeg_path)
+    choice = cli.model_choice(options)
     jobs = [job for job in jobs if job.name not in failed]
     failed |= failing_checks(jobs, lambda job, error: cli.print_error(error, job.name))
     ready = [job for job in jobs if job.name not in failed]
     if not ready:
-        return summary(file.names, failed)
+        return cli.summary(file.names, failed)
 
-    placement = choose_placement(options.gpu_id, options.dtype, options.use_float16)
-    for note in (*placement.notes, *backends.notes):
+    spec = choice.spec
+    for note in choice.notes:
         cli.say(note)
     if not spec.shifts_box and any(job.settings.bbox_shift for job in ready):
         cli.say(f"bbox_shift is for v1 only: {spec.name} works without it (published).")
     if spec.shifts_box and any(job.settings.bbox_shift and job.use_boxes for job in ready):
         cli.say("Saved boxes are used as they are: bbox_shift is in them already.")
-    dubber = Dubber.load(
-        options.version,
-        options.models_dir,
-        paths=paths,
-        placement=placement,
-        backends=backends,
-        parsing_mode=options.parsing_mode,
-        left_cheek_width=options.left_cheek_width,
-        right_cheek_width=options.right_cheek_width,
-        ffmpeg_path=options.ffmpeg_path,
-    )
+    dubber = Dubber(choice.load())
     for job in ready:
         try:
             report(job, dub(dubber, job))
         except MuseTalkError as error:
             failed[job.name] = error
             cli.print_error(error, job.name)
-    return summary(file.names, failed)
+    return cli.summary(file.names, failed)
 
 
 def dub(dubber: Dubber, job: Job) -> DubResult:
@@ -150,15 +115,6 @@ def report(job: Job, result: DubResult) -> None:
     cli.say(stage_table(result.stages, result.frames, result.seconds))
     cli.say(f"  peak memory {peak_memory()}")
     cli.say(f"result: {result.path}")
-
-
-def summary(tasks: Sequence[str], failed: Mapping[str, MuseTalkError]) -> int:
-    """Say which tasks failed, where some did; the exit code."""
-    if not failed:
-        return 0
-    names = ", ".join(task for task in tasks if task in failed)
-    print(f"{len(failed)} of {len(tasks)} tasks failed: {names}", file=sys.stderr)
-    return 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

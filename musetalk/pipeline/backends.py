@@ -66,11 +66,6 @@ def _automatic(spec: VersionSpec, models_dir: str | Path, published: str, otherw
     return published, "published"
 
 
-def backend_files(choice: BackendChoice, models_dir: str | Path) -> list[Path]:
-    """The weight files of the chosen backends."""
-    return [file.under(models_dir) for file in files_for([choice.finder, choice.parser])]
-
-
 def build_finder(name: str, models_dir: str | Path, placement: Placement) -> FaceFinder:
     """The face finder of a name.
 

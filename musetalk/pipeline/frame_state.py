@@ -10,14 +10,14 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
-from musetalk.face.landmarks import Box
+from musetalk.face.landmarks import Box, Face
 from musetalk.media.frames import SourceInfo
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Placement:
+class FacePlacement:
     """Where a generated face goes in its frame.
 
     Attributes:
@@ -39,11 +39,13 @@ class LocatedFrame:
         index: Number of the frame in its source.
         frame: (H, W, 3) uint8 BGR.
         placement: None: the frame has no face and passes through unchanged.
+        face: Its landmarks, where they were looked for.
     """
 
     index: int
     frame: np.ndarray
-    placement: Placement | None
+    placement: FacePlacement | None
+    face: Face | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class FrameState:
         latents: (2·c, h, w) float32, masked then reference, as from `Generator.encode_faces`.
     """
 
-    placement: Placement
+    placement: FacePlacement
     latents: np.ndarray
 
 
@@ -74,8 +76,8 @@ class StateSource(Protocol):
         """(index, frame), forward and backward without end."""
         ...
 
-    def locate(self, frames: Iterator[tuple[int, np.ndarray]], count: int) -> Iterator[LocatedFrame]:
-        """The first `count` of `frames`, each with its placement: one out for one in."""
+    def locate(self, frames: Iterator[tuple[int, np.ndarray]], count: int | None = None) -> Iterator[LocatedFrame]:
+        """The first `count` of `frames` (None: all), each with its placement: one out for one in."""
         ...
 
     def latents(self, batch: Sequence[LocatedFrame]) -> torch.Tensor:

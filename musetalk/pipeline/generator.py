@@ -58,6 +58,12 @@ class Generator:
         return torch.cat(latents.chunk(2), dim=1)
 
     @torch.inference_mode()
+    def encode_references(self, faces: Sequence[np.ndarray]) -> torch.Tensor:
+        """The second half of the channels that `encode_faces` gives, for faces that are only looked at."""
+        vae = self.networks.vae
+        return vae.encode(to_unit_range(np.stack(faces), vae.device)).float()
+
+    @torch.inference_mode()
     def generate(self, latents: torch.Tensor, windows: np.ndarray | torch.Tensor) -> np.ndarray:
         """Faces that speak.
 

@@ -14,7 +14,8 @@ from musetalk.face.boxes import read_boxes
 from musetalk.media.audio_file import probe_audio
 from musetalk.media.frames import FrameSource, open_source
 from musetalk.media.writer import check_writable
-from musetalk.pipeline.dubbing import DubSettings, result_frames
+from musetalk.pipeline.rendering import result_frames
+from musetalk.pipeline.settings import DubSettings
 
 _DAMAGED_FRAMES = 3
 
@@ -76,6 +77,16 @@ def box_file(result_dir: Path, video: Path) -> Path:
     return result_dir / "coords" / f"{video.name}.json"
 
 
+def box_files(result_dir: Path, video: Path, use: bool, save: bool) -> tuple[Path | None, Path | None]:
+    """(box file to take boxes from, box file to write) for --use_saved_coord and --saved_coord.
+
+    With both flags, a missing box file is made, and from the next run on used.
+    """
+    boxes = box_file(result_dir, video)
+    use = use and (boxes.exists() or not save)
+    return boxes if use else None, boxes if save and not use else None
+
+
 def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: JobOptions) -> list[Job]:
     """Decide names, folders and settings of every task; each task stands for itself."""
     jobs = []
@@ -83,9 +94,9 @@ def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: Jo
         name = task.result_name or options.output_vid_name or default_result_name(task.video_path, task.audio_path)
         if not name.lower().endswith(".mp4"):
             name += ".mp4"
-        boxes = box_file(options.result_dir, task.video_path)
-        # With both flags, a missing box file is made, and from the next run on used.
-        use = options.use_saved_coord and (boxes.exists() or not options.saved_coord)
+        use_boxes, save_boxes = box_files(
+            options.result_dir, task.video_path, options.use_saved_coord, options.saved_coord
+        )
         frames_dir = options.frames_dir
         if frames_dir is not None and len(tasks) > 1:
             frames_dir = frames_dir / task.name
@@ -96,8 +107,8 @@ def plan_jobs(tasks: Sequence[InferenceTask], settings: DubSettings, options: Jo
                 task.audio_path,
                 options.result_dir / options.version / name,
                 settings if task.bbox_shift is None else replace(settings, bbox_shift=task.bbox_shift),
-                use_boxes=boxes if use else None,
-                save_boxes=boxes if options.saved_coord and not use else None,
+                use_boxes=use_boxes,
+                save_boxes=save_boxes,
                 frames_dir=frames_dir,
             )
         )
@@ -148,9 +159,9 @@ def check_job(job: Job) -> None:
     check_writable(job.output)
     source = open_source(job.video, job.settings.fps)
     audio = probe_audio(job.audio)
-    result_frames(int(audio.duration * SAMPLE_RATE), source, job.audio)
+    result_frames(int(audio.duration * SAMPLE_RATE), source.info, job.audio)
     if job.use_boxes is not None:
-        _check_boxes(job.use_boxes, source)
+        check_boxes(job.use_boxes, source)
     if job.save_boxes is not None:
         check_writable(job.save_boxes)
     if job.frames_dir is not None:
@@ -160,7 +171,12 @@ def check_job(job: Job) -> None:
         check_writable(existing / "00000000.png")
 
 
-def _check_boxes(path: Path, source: FrameSource) -> None:
+def check_boxes(path: Path, source: FrameSource) -> None:
+    """Check that a box file can be for a source.
+
+    Raises:
+        InputError: It is no box file, holds no box, or is for another number of frames.
+    """
     boxes = read_boxes(path)
     if not any(boxes):
         raise InputError(f"box file {path} holds no box, only null", "Run without --use_saved_coord, or give boxes.")

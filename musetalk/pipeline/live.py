@@ -13,38 +13,20 @@ import numpy as np
 import torch
 
 from musetalk.errors import InputError
-from musetalk.face.blending import Blur, blend_mask
-from musetalk.face.boxes import SMOOTHING_RADIUS, ShiftRange, face_box, lower_chin, smooth_faces
+from musetalk.face.blending import blend_mask
+from musetalk.face.boxes import ShiftRange, face_box, lower_chin, smooth_faces
 from musetalk.face.landmarks import Box, Face, FaceFinder
 from musetalk.face.masks import crop_box, cut_crop
 from musetalk.face.parsing import FaceParser
 from musetalk.media.frames import FrameSource, SourceInfo
-from musetalk.pipeline.frame_state import ByteCache, LocatedFrame, Placement
+from musetalk.pipeline.frame_state import ByteCache, FacePlacement, LocatedFrame
 from musetalk.pipeline.generator import Generator, cut_face
+from musetalk.pipeline.settings import FaceSettings
 from musetalk.pipeline.template import template_face
 
 T = TypeVar("T")
 
 CACHE_BYTES = 24 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """How boxes and masks follow from landmarks.
-
-    Attributes:
-        bbox_shift: Pixels that the box's centre moves down (v1.0 only, else 0).
-        extra_margin: Pixels that the box's lower edge moves down (v1.5; 0 for v1.0).
-        smoothing: Frames to each side that boxes are smoothed over; 0: exactly the published boxes.
-        blur: Which of the published mask blurs.
-        fade_inside: Fade the mask out inside the box; False: as published, with half of it left at the box's edge.
-    """
-
-    bbox_shift: int = 0
-    extra_margin: int = 10
-    smoothing: int = SMOOTHING_RADIUS
-    blur: Blur = "offline"
-    fade_inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +53,7 @@ class LiveStates:
         settings: Geometry.
         boxes: Boxes of an earlier run, one per source frame, used as they are.
         batch_size: Frames in one call of finder and parser.
+        whole_source: Go on through the rest of the first pass after the frames asked for, so that `boxes` is complete.
     """
 
     def __init__(
@@ -84,6 +67,7 @@ class LiveStates:
         boxes: Sequence[Box | None] | None = None,
         batch_size: int = 8,
         cache_bytes: int = CACHE_BYTES,
+        whole_source: bool = False,
     ) -> None:
         if finder is None and boxes is None:
             raise ValueError("LiveStates needs a face finder or boxes")
@@ -96,9 +80,10 @@ class LiveStates:
         self._generator = generator
         self._given = boxes
         self._batch_size = batch_size
+        self._whole_source = whole_source
         self._faces: list[Face | None] = []
         self._turn: tuple[int, np.ndarray] | None = None  # the frame that showed that the first pass had ended
-        self._placements: ByteCache[Placement] = ByteCache(cache_bytes)
+        self._placements: ByteCache[FacePlacement] = ByteCache(cache_bytes)
         self._latents: ByteCache[torch.Tensor] = ByteCache(cache_bytes)
 
     @property
@@ -110,15 +95,12 @@ class LiveStates:
         """(index, frame), forward and backward without end."""
         return self.source.ping_pong()
 
-    def locate(
-        self, frames: Iterator[tuple[int, np.ndarray]], count: int, *, whole_source: bool = False
-    ) -> Iterator[LocatedFrame]:
+    def locate(self, frames: Iterator[tuple[int, np.ndarray]], count: int | None = None) -> Iterator[LocatedFrame]:
         """The first `count` of `frames`, each with its placement.
 
         Args:
-            frames: From `frames`.
-            count: Frames to yield.
-            whole_source: Go on through the rest of the first pass afterwards, so that `boxes` is complete.
+            frames: From `frames`, or a single pass.
+            count: Frames to yield; None: all of them.
 
         Raises:
             InputError: No frame has a face, or the given boxes are not one per source frame.
@@ -126,14 +108,16 @@ class LiveStates:
         first_pass = self._first_pass(frames)
         found = islice(chain(first_pass, self._later_passes(frames)), count)
         any_face = False
+        looked_at = 0
         for batch in batched(found, self._batch_size):
             placements = self._place(batch)
             any_face = any_face or any(placement is not None for placement in placements)
+            looked_at += len(batch)
             for item, placement in zip(batch, placements, strict=True):
-                yield LocatedFrame(item.index, item.frame, placement)
+                yield LocatedFrame(item.index, item.frame, placement, item.face)
         if not any_face:
-            raise self._no_face(count)
-        if whole_source:
+            raise self._no_face(looked_at)
+        if self._whole_source:
             for _ in first_pass:
                 pass
 
@@ -217,8 +201,8 @@ class LiveStates:
             raise self._wrong_count(f"more than {index}")
         return self._given[index]
 
-    def _place(self, batch: Sequence[_Found]) -> list[Placement | None]:
-        placements: dict[int, Placement | None] = {}
+    def _place(self, batch: Sequence[_Found]) -> list[FacePlacement | None]:
+        placements: dict[int, FacePlacement | None] = {}
         new: dict[int, tuple[_Found, Box, Box]] = {}
         for item in batch:
             kept = self._placements.get(item.index)
@@ -238,7 +222,7 @@ class LiveStates:
             masks = self._parser.masks(crops, faces)
             for (index, (_, box, crop)), mask in zip(new.items(), masks, strict=True):
                 alpha = blend_mask(mask, box, crop, blur=self.settings.blur, inside_box=self.settings.fade_inside)
-                placement = Placement(box, crop, alpha)
+                placement = FacePlacement(box, crop, alpha)
                 placements[index] = placement
                 self._placements.put(index, placement, alpha.nbytes)
         return [placements[item.index] for item in batch]

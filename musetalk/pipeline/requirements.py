@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 from musetalk.errors import WeightsError
 from musetalk.models import audio_encoder, vae
 from musetalk.models.config_file import first_existing
 from musetalk.models.versions import NetworkPaths, VersionSpec
-from musetalk.pipeline.backends import BackendChoice, backend_files
-from musetalk.weights import FILES, download_command, missing_files
+from musetalk.pipeline.backends import BackendChoice
+from musetalk.weights import FILES, download_command, files_for, missing_files
 
 
-def required_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> list[Path]:
-    """Every file that will be opened; where one of several names will do, the one that exists, else the published."""
-    return [
-        paths.unet_config,
-        paths.unet_weights,
-        paths.vae / "config.json",
-        _weights_in(paths.vae, vae.WEIGHT_NAMES, models_dir),
-        paths.audio_encoder / "config.json",
-        paths.audio_encoder / "preprocessor_config.json",
-        _weights_in(paths.audio_encoder, audio_encoder.WEIGHT_NAMES, models_dir),
-        *backend_files(backends, models_dir),
-    ]
+def weight_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> dict[str, list[Path]]:
+    """Every file that will be opened, by the part that reads it: unet, vae, audio_encoder, face_finder, parser.
+
+    Where one of several names will do, the one that exists, else the published one.
+    """
+    return {
+        "unet": [paths.unet_config, paths.unet_weights],
+        "vae": [paths.vae / "config.json", _weights_in(paths.vae, vae.WEIGHT_NAMES, models_dir)],
+        "audio_encoder": [
+            paths.audio_encoder / "config.json",
+            paths.audio_encoder / "preprocessor_config.json",
+            _weights_in(paths.audio_encoder, audio_encoder.WEIGHT_NAMES, models_dir),
+        ],
+        "face_finder": [file.under(models_dir) for file in files_for([backends.finder])],
+        "parser": [file.under(models_dir) for file in files_for([backends.parser])],
+    }
 
 
 def _weights_in(folder: Path, names: tuple[str, ...], models_dir: str | Path) -> Path:
@@ -40,7 +45,8 @@ def check_weights(spec: VersionSpec, paths: NetworkPaths, backends: BackendChoic
     Raises:
         WeightsError: Some are not; names all of them and the command that gets them.
     """
-    missing = [path for path in required_files(paths, backends, models_dir) if not path.is_file()]
+    needed = chain.from_iterable(weight_files(paths, backends, models_dir).values())
+    missing = [path for path in dict.fromkeys(needed) if not path.is_file()]
     if not missing:
         return
     count = "1 weight file is" if len(missing) == 1 else f"{len(missing)} weight files are"

@@ -48,14 +48,18 @@ def generated_frames(
             yield GeneratedFrame(item, None if item.placement is None else next(faces))
 
 
+def compose(source: LocatedFrame, face: np.ndarray | None) -> np.ndarray:
+    """The frame with a new face in its place; as it is where there is no face, or no place for one."""
+    placement = source.placement
+    if face is None or placement is None:
+        return source.frame
+    return blend(source.frame, face, placement.box, placement.crop_box, placement.alpha)
+
+
 def blended_frames(generated: Iterator[GeneratedFrame]) -> Iterator[np.ndarray]:
-    """Put each new face into its frame; frames without one pass through as they are."""
+    """Put each new face into its frame."""
     for item in generated:
-        placement = item.source.placement
-        if item.face is None or placement is None:
-            yield item.source.frame
-        else:
-            yield blend(item.source.frame, item.face, placement.box, placement.crop_box, placement.alpha)
+        yield compose(item.source, item.face)
 
 
 def speak(

@@ -171,8 +171,8 @@ def test_sound_shorter_than_the_video_ends_early():
 
 def test_boxes_of_the_whole_source_are_found_when_they_are_to_be_saved():
     clip = Clip(50)
-    states = states_of(clip, {i: BOX for i in range(50) if i != 40})
-    located = list(states.locate(states.frames(), 6, whole_source=True))
+    states = states_of(clip, {i: BOX for i in range(50) if i != 40}, whole_source=True)
+    located = list(states.locate(states.frames(), 6))
     assert len(located) == 6
     assert states.boxes == [BOX if i != 40 else None for i in range(50)]
 
