@@ -1,8 +1,7 @@
 """The morphable head: vertices, normals and landmarks from identity and expression weights.
 
-The model is the ICT-FaceKit light model (USC Institute for Creative Technologies, MIT licence), packed in one npz:
-`neutral` (V, 3) cm, `names` and `deltas` (K, V, 3), `faces` (T, 3), `mat` (T,), `mats`, `lmk` (68,).
-It is not part of this project; tools take its path.
+The model is the ICT-FaceKit light model (USC Institute for Creative Technologies, MIT licence). It is not part of this
+project; tools take its path.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ import numpy as np
 from scipy import sparse
 
 from musetalk.errors import InputError
+from musetalk.synthetic.head_files import FIX, HeadFiles, read_head_files
 
 HIDDEN_MATERIALS = ("M_LacrimalFluid", "M_EyeBlend", "M_EyeOcclusion", "M_IrisLeft", "M_IrisRight")
 """Transparent shells, and the irises behind the corneas: the shader paints the iris on the eyeball instead."""
+VISIBLE_MATERIALS = ("M_Face", "M_BackHead", "M_GumsTongue", "M_Teeth", "M_ScleraLeft", "M_ScleraRight", "M_EyeLashes")
 MOUTH_SOCKET = slice(11248, 13294)
-"""Vertices of the inner mouth, which belong to the face material."""
+"""Vertices of the inner mouth, which belong to the material of the back of the head."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class HeadModel:
         identity_deltas: (I, V, 3) float32, unit-normal weights.
         expression_deltas: name → (V, 3) float32, weights 0…1.
         triangles: (T, 3) int32, visible ones only.
+        triangle_uv: (T, 3, 2) float32 texture points; the whole parts are the material's tile.
+        triangle_material: (T,) names of materials.
         materials: material name → vertex indices.
         landmark_vertices: (68,) vertex indices of the Multi-PIE points.
         face_to_vertex: (V, T) sparse 0/1 matrix that sums triangle normals into vertex normals.
@@ -40,48 +43,50 @@ class HeadModel:
     identity_deltas: np.ndarray
     expression_deltas: Mapping[str, np.ndarray]
     triangles: np.ndarray
+    triangle_uv: np.ndarray
+    triangle_material: np.ndarray
     materials: Mapping[str, np.ndarray]
     landmark_vertices: np.ndarray
     face_to_vertex: sparse.csr_matrix
 
     @classmethod
     def load(cls, path: str | Path) -> HeadModel:
-        """Read the packed model.
+        """Read the model: the folder FaceXModel of ICT-FaceKit, or its packed form.
 
         Raises:
-            InputError: the file is missing or holds something else.
+            InputError: nothing is there, or it is something else.
         """
-        path = Path(path)
-        fix = "give the path of ict_light.npz (ICT-FaceKit light model, packed)"
-        if not path.is_file():
-            raise InputError(f"no head model at {path}", fix)
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                names = [str(name) for name in data["names"]]
-                deltas = data["deltas"]
-                material_names = [str(name) for name in data["mats"]]
-                faces, face_material = data["faces"].astype(np.int32), data["mat"]
-                neutral, landmarks = data["neutral"].astype(np.float32), data["lmk"]
-        except (KeyError, ValueError, OSError) as error:
-            raise InputError(f"{path} is not a packed head model: {error}", fix) from error
-        hidden = [material_names.index(name) for name in HIDDEN_MATERIALS]
-        visible = ~np.isin(face_material, hidden)
-        faces, face_material = faces[visible], face_material[visible]
+        files = read_head_files(path)
+        missing = [name for name in VISIBLE_MATERIALS if name not in files.materials]
+        if missing:
+            raise InputError(f"{path}: the head model has no material {', '.join(missing)}", FIX)
+        return cls._of(files)
+
+    @classmethod
+    def _of(cls, files: HeadFiles) -> HeadModel:
+        hidden = [files.materials.index(name) for name in HIDDEN_MATERIALS if name in files.materials]
+        visible = ~np.isin(files.face_material, hidden)
+        faces, face_material = files.faces[visible], files.face_material[visible]
         count = len(faces)
         rows, columns = faces.ravel(), np.repeat(np.arange(count), 3)
-        gather = sparse.csr_matrix((np.ones(3 * count, np.float32), (rows, columns)), (len(neutral), count))
-        identity = [i for i, name in enumerate(names) if name.startswith("identity")]
+        shape = (len(files.neutral), count)
+        gather = sparse.csr_matrix((np.ones(3 * count, np.float32), (rows, columns)), shape)
+        identity = [i for i, name in enumerate(files.names) if name.startswith("identity")]
         return cls(
-            neutral=neutral,
-            identity_deltas=deltas[identity].astype(np.float32),
+            neutral=files.neutral,
+            identity_deltas=files.deltas[identity].astype(np.float32),
             expression_deltas={
-                name: deltas[i].astype(np.float32) for i, name in enumerate(names) if not name.startswith("identity")
+                name: files.deltas[i].astype(np.float32)
+                for i, name in enumerate(files.names)
+                if not name.startswith("identity")
             },
             triangles=faces,
+            triangle_uv=files.uv[files.face_uv[visible]],
+            triangle_material=np.array(files.materials)[face_material],
             materials={
-                name: np.unique(faces[face_material == i]) for i, name in enumerate(material_names) if i not in hidden
+                name: np.unique(faces[face_material == i]) for i, name in enumerate(files.materials) if i not in hidden
             },
-            landmark_vertices=landmarks.astype(np.int64),
+            landmark_vertices=files.landmarks,
             face_to_vertex=gather,
         )
 

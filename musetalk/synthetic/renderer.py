@@ -1,279 +1,431 @@
-"""Draws a head with OpenGL (moderngl, EGL; Mesa's software renderer does without a GPU)."""
+"""Draws a person with OpenGL (moderngl, EGL; Mesa's software renderer does without a GPU)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
-import moderngl
 import numpy as np
 
-from musetalk.synthetic.appearance import Lighting, Look
+from musetalk.errors import DeviceError
+from musetalk.synthetic import glsl
+from musetalk.synthetic.camera import Pose, body_matrix, light_matrix, projection_matrix, view_matrix
+from musetalk.synthetic.head_mesh import HeadMesh, head_mesh
 from musetalk.synthetic.head_model import HeadModel
-from musetalk.synthetic.surface import SurfaceFields, surface_fields
+from musetalk.synthetic.lips import Aperture
+from musetalk.synthetic.looks import Lighting, Look
+from musetalk.synthetic.openness import openness
+from musetalk.synthetic.person import Body, Person
+from musetalk.synthetic.pieces import Piece
+from musetalk.synthetic.skin import SLOPE_RANGE, paint_skin, pixel_noise
+from musetalk.synthetic.unwrap import Tile, unwrap
 
-VERTEX_SHADER = """
-#version 330
-in vec3 position; in vec3 normal; in vec3 neutral; in vec4 fields_a; in vec4 fields_b;
-uniform mat4 model_view; uniform mat4 projection;
-out vec3 eye_position; out vec3 eye_normal; out vec3 body; out vec4 fa; out vec4 fb;
-void main() {
-    vec4 p = model_view * vec4(position, 1.0);
-    eye_position = p.xyz; eye_normal = mat3(model_view) * normal; body = neutral; fa = fields_a; fb = fields_b;
-    gl_Position = projection * p;
-}
-"""
-# fa: lip, brow, hairline, depth; fb: beard, moustache, blush, material
-FRAGMENT_SHADER = """
-#version 330
-in vec3 eye_position; in vec3 eye_normal; in vec3 body; in vec4 fa; in vec4 fb;
-uniform sampler3D noise; uniform vec3 noise_offset;
-uniform vec3 light_direction[3]; uniform vec3 light_color[3]; uniform vec3 ambient;
-uniform float exposure; uniform float flatness;
-uniform vec3 skin, lip, hair, eye, teeth, cloth;
-uniform float shine, mottling, freckles, blush, beard, moustache, brow, lashes, bald, hair_drop;
-uniform vec3 eye_left, eye_right; uniform vec2 gaze;
-out vec4 color;
-const int SKIN = 0, MOUTH = 1, GUMS = 2, TEETH = 3, EYE = 4, LASHES = 5;
-
-vec3 lit(vec3 n, vec3 v, vec3 l, vec3 c, vec3 albedo, float rough, vec3 wrap, float gloss) {
-    vec3 diffuse = max((vec3(dot(n, l)) + wrap) / (1.0 + wrap), 0.0);
-    vec3 h = normalize(l + v);
-    float spec = pow(max(dot(n, h), 0.0), mix(110.0, 9.0, rough)) * mix(0.9, 0.12, rough) * max(dot(n, l), 0.0);
-    float fresnel = 0.35 + 0.65 * pow(1.0 - max(dot(v, h), 0.0), 4.0);
-    return c * (albedo * diffuse + gloss * spec * fresnel);
-}
-
-void main() {
-    vec3 v = normalize(-eye_position), n = normalize(eye_normal);
-    if (dot(n, v) < 0.0) n = -n;
-    int material = int(fb.w + 0.5);
-    vec3 q = body + noise_offset;
-    vec4 coarse = texture(noise, q / 16.0) - 0.5, middle = texture(noise, q / 4.1) - 0.5;
-    vec4 fine = texture(noise, q / 1.1) - 0.5;
-    vec3 albedo = skin, wrap = vec3(0.32, 0.17, 0.12), bump = vec3(0.0);
-    float rough = 0.62, gloss = shine, occlusion = fa.w;
-    if (material == SKIN) {
-        albedo *= 1.0 + mottling * (vec3(0.18, 0.36, 0.4) * coarse.x + 0.16 * middle.y + 0.10 * fine.z);
-        float spot = smoothstep(0.16, 0.28, fine.x + 0.3 * middle.x);
-        albedo = mix(albedo, albedo * vec3(0.62, 0.45, 0.38), freckles * spot);
-        albedo = mix(albedo, albedo * vec3(1.05, 0.72, 0.72), blush * fb.z);
-        bump = (0.10 * fine.xyz + 0.07 * middle.yzw) * mottling;
-        float on_lip = smoothstep(-0.06, 0.10, fa.x + 0.05 * middle.z);
-        albedo = mix(albedo, lip * (1.0 + 0.22 * fine.y + 0.2 * middle.x), on_lip);
-        rough = mix(rough, 0.34, on_lip); gloss = mix(gloss, max(shine, 0.3), on_lip);
-        float strand = texture(noise, vec3(q.x / 1.5, q.y / 7.0, q.z / 2.0)).x - 0.5;
-        float on_brow = brow * smoothstep(-0.12, 0.16, fa.y + 0.35 * strand);
-        float grown = max(beard * fb.x, moustache * fb.y) * (1.0 - on_lip);
-        float on_beard = grown * smoothstep(0.35, 0.75, grown + 0.8 * fine.w + 0.3);
-        float fuzzy = max(on_brow, on_beard);
-        albedo = mix(albedo, hair * (1.0 + 1.1 * fine.y), fuzzy); gloss *= 1.0 - fuzzy; bump += fuzzy * 0.35 * fine.yzw;
-        float on_hair = (1.0 - bald) * smoothstep(-0.25, 0.35, fa.z + 0.9 * strand + hair_drop);
-        float lock_shade = texture(noise, vec3(q.x / 5.0, q.y / 26.0, q.z / 5.0)).y;
-        albedo = mix(albedo, hair * (0.35 + 1.3 * lock_shade + 0.5 * strand), on_hair);
-        bump = mix(bump, vec3(0.9 * strand, 0.15 * strand, 0.9 * (lock_shade - 0.5)), on_hair);
-        rough = mix(rough, 0.45, on_hair); gloss = mix(gloss, 0.35, on_hair);
-        wrap *= 1.0 - 0.7 * max(on_hair, fuzzy);
-        float below_collar = -11.6 - 0.09 * max(body.z, 0.0) * max(0.0, 4.0 - abs(body.x)) - body.y;
-        float on_cloth = smoothstep(-0.04, 0.04, below_collar);
-        float weave = texture(noise, vec3(body.xy * 1.6, 0.3)).z - 0.5;
-        vec3 shade = cloth * (1.0 + 0.25 * weave + 0.2 * coarse.x);
-        albedo = mix(albedo, shade * smoothstep(-0.1, 0.35, below_collar), on_cloth);
-        gloss *= 1.0 - on_cloth; wrap *= 1.0 - on_cloth;
-    } else if (material == MOUTH) {
-        albedo = vec3(0.22, 0.045, 0.04) * (0.6 + 0.5 * coarse.x); rough = 0.4; gloss = 0.25;
-    } else if (material == GUMS) {
-        albedo = vec3(0.38, 0.10, 0.10) * (1.0 + 0.5 * middle.x); rough = 0.3; gloss = 0.5;
-    } else if (material == TEETH) {
-        albedo = teeth * (1.0 + 0.12 * coarse.x); rough = 0.22; gloss = 0.5;
-    } else if (material == EYE) {
-        vec3 centre = body.x > 0.0 ? eye_left : eye_right;
-        float r = length(body.xy - centre.xy - gaze);
-        albedo = vec3(0.72, 0.68, 0.66);
-        vec3 iris = eye * (0.6 + 0.9 * smoothstep(0.2, 0.55, r) + 0.6 * fine.x);
-        albedo = mix(iris, albedo, smoothstep(0.56, 0.64, r));
-        albedo = mix(vec3(0.004), albedo, smoothstep(0.20, 0.26, r));
-        rough = 0.02; gloss = 0.9; wrap = vec3(0.25);
-        occlusion = 0.85;
-    } else {
-        albedo = mix(skin, hair * 0.2, 0.25 + 0.6 * lashes); gloss = 0.0;  // a translucent fringe, not a solid strip
-    }
-    n = normalize(n + bump);
-    vec3 shaded = ambient * albedo;
-    for (int i = 0; i < 3; i++) shaded += lit(n, v, light_direction[i], light_color[i], albedo, rough, wrap, gloss);
-    shaded = mix(shaded, albedo * 0.95 * (ambient + 0.55 * (light_color[0] + light_color[1])), flatness) * occlusion;
-    shaded *= exposure;
-    shaded = shaded * (1.0 + shaded * 0.11) / (1.0 + 0.62 * shaded);
-    color = vec4(pow(clamp(shaded, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
-}
-"""
+View = tuple[float, float, float, float]
+WHOLE: View = (0.0, 0.0, 1.0, 1.0)
+SHADOW_SIZE = 384
+FACE_TEXELS, BACK_TEXELS = 1024, 512
+_PIECES = {"hair": 0, "beard": 0, "torso": -1, "frames": 1, "earrings": 1, "lenses": 2}
+"""How the pieces' shader draws each; the torso has a shader of its own."""
+_SHADOWED = ("hair", "torso")
 
 
-@dataclass(frozen=True)
-class Pose:
-    """Head rotation (radians) and where the camera sees it.
+def open_context() -> Any:
+    """An OpenGL context without a window.
 
-    yaw turns to the subject's left, pitch nods down, roll tilts; `offset` (x, y) cm moves the head; `distance` cm.
+    Raises:
+        DeviceError: moderngl, EGL or a driver is missing.
     """
-
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    offset: tuple[float, float] = (0.0, 0.0)
-    distance: float = 90.0
-    field_of_view: float = 24.0  # degrees, of the unit square view
-
-
-def view_matrix(pose: Pose) -> np.ndarray:
-    """Model-view matrix (4, 4) float64, column vectors."""
-    cy, sy, cp, sp = np.cos(pose.yaw), np.sin(pose.yaw), np.cos(pose.pitch), np.sin(pose.pitch)
-    cr, sr = np.cos(pose.roll), np.sin(pose.roll)
-    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    matrix = np.eye(4)
-    matrix[:3, :3] = yaw @ pitch @ roll
-    matrix[:3, 3] = [pose.offset[0], pose.offset[1], -pose.distance]
-    return matrix
+    # one thread per process: several processes render side by side
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    try:
+        import moderngl
+    except ImportError:
+        raise DeviceError("moderngl is not installed", "pip install -r requirements-synthetic.txt") from None
+    try:
+        options: dict[str, Any] = {"standalone": True, "backend": "egl", "require": 330}
+        return moderngl.create_context(**options)
+    except Exception as error:  # noqa: BLE001  # moderngl raises bare exceptions where there is no EGL
+        raise DeviceError(
+            f"no OpenGL 3.3 through EGL: {' '.join(str(error).split())[:160]}",
+            "Install a driver, e.g. `apt-get install libegl1 libgl1-mesa-dri`.",
+        ) from None
 
 
-def projection_matrix(pose: Pose, view: tuple[float, float, float, float]) -> np.ndarray:
-    """Perspective whose image is the part `view` (x1, y1, x2, y2; 0…1, y down) of the square camera picture."""
-    scale = 1 / np.tan(np.radians(pose.field_of_view) / 2)
-    near, far = 10.0, 400.0
-    matrix = np.array(
-        [
-            [scale, 0, 0, 0],
-            [0, scale, 0, 0],
-            [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
-            [0, 0, -1, 0],
-        ]
-    )
-    x1, y1, x2, y2 = view
-    zoom_x, zoom_y = 1 / (x2 - x1), 1 / (y2 - y1)
-    crop = np.eye(4)
-    crop[0, 0], crop[0, 3] = zoom_x, -(x1 + x2 - 1) * zoom_x
-    crop[1, 1], crop[1, 3] = zoom_y, (y1 + y2 - 1) * zoom_y
-    return crop @ matrix
+class _Resources:
+    """GPU objects that are released together."""
+
+    def __init__(self) -> None:
+        self._held: list[Any] = []
+
+    def hold(self, resource: Any) -> Any:
+        self._held.append(resource)
+        return resource
+
+    def release(self) -> None:
+        while self._held:
+            self._held.pop().release()
 
 
-def project(points: np.ndarray, pose: Pose) -> np.ndarray:
-    """(n, 3) cm → (n, 2) in the square camera picture, 0…1, y down."""
-    homogeneous = np.hstack([points, np.ones((len(points), 1))])
-    clip = homogeneous @ (projection_matrix(pose, (0, 0, 1, 1)) @ view_matrix(pose)).T
-    ndc = clip[:, :2] / clip[:, 3:]
-    return np.stack([(ndc[:, 0] + 1) / 2, (1 - ndc[:, 1]) / 2], axis=1)
+class _Loaded(_Resources):
+    """A person's meshes and textures on the GPU."""
 
-
-def _noise_volume(size: int = 64, seed: int = 0) -> np.ndarray:
-    """Tiling smooth noise, (size, size, size, 4) uint8, four independent channels of two octaves."""
-    rng = np.random.default_rng(seed)
-    volume = np.zeros((size, size, size, 4), np.float32)
-    for cells, weight in ((16, 0.65), (64, 0.35)):
-        coarse = rng.random((cells, cells, cells, 4)).astype(np.float32)
-        factor = size // cells
-        up = coarse.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
-        for axis in range(3):  # periodic box blur turns the steps into slopes
-            up = np.mean([np.roll(up, shift, axis) for shift in range(factor)], axis=0)
-        volume += weight * up
-    volume = (volume - volume.mean()) / volume.std()
-    return np.clip(127.5 + 46 * volume, 0, 255).astype(np.uint8)
+    def __init__(self, person: Person) -> None:
+        super().__init__()
+        self.person = person
+        self.arrays: dict[str, Any] = {}
+        self.shadows: dict[str, Any] = {}
+        self.fronts: dict[str, Any] = {}
+        self.buffers: dict[str, Any] = {}
+        self.textures: dict[str, Any] = {}
 
 
 class Renderer:
-    """Draws one head at a time into a square picture.
+    """Draws one person at a time into a square picture.
 
     Args:
         head: The head model.
-        size: Width and height of the picture in pixels.
-        samples: Multisampling per pixel.
+        size: Pixels of a side of the pictures.
+        supersampling: Pixels drawn for each pixel of the result, on a side: smoother and, in software, much cheaper
+            than multisampling.
+        face_texels: Side of the face's texture.
     """
 
-    def __init__(self, head: HeadModel, size: int, samples: int = 4) -> None:
+    def __init__(self, head: HeadModel, size: int, supersampling: float = 1.25, face_texels: int = FACE_TEXELS) -> None:
+        self._context = open_context()
         self.head, self.size = head, size
-        self.fields: SurfaceFields = surface_fields(head)
-        settings: dict[str, Any] = {"standalone": True, "backend": "egl"}
-        self._context: Any = moderngl.create_context(**settings)
-        self._program: Any = self._context.program(vertex_shader=VERTEX_SHADER, fragment_shader=FRAGMENT_SHADER)
-        self._target = self._context.framebuffer(
-            [self._context.renderbuffer((size, size), 4, samples=samples)],
-            self._context.depth_renderbuffer((size, size), samples=samples),
+        self.body = Body(head)
+        self.step = 4
+        """Pixels to whose multiples a part of a picture keeps; `size` must be one for parts to be drawn."""
+        self._inner = round(size * supersampling)
+        self._programs = self._compile()
+        context = self._context
+        self._target = context.framebuffer(
+            [context.renderbuffer((self._inner, self._inner), 4)],
+            context.depth_renderbuffer((self._inner, self._inner)),
         )
-        self._resolved = self._context.framebuffer([self._context.renderbuffer((size, size), 4)])
-        self._noise = self._context.texture3d((64, 64, 64), 4, _noise_volume().tobytes())
-        self._noise.filter = (moderngl.LINEAR, moderngl.LINEAR)
-        self._noise.repeat_x = self._noise.repeat_y = self._noise.repeat_z = True
-        f = self.fields
-        constant = np.stack(
-            [f.lip, f.brow, f.hairline, f.depth, f.beard, f.moustache, f.blush, f.material], axis=1
-        ).astype("f4")
-        constant = np.hstack([head.neutral.astype("f4"), constant])
-        self._constant = self._context.buffer(np.ascontiguousarray(constant).tobytes())
-        self._moving = self._context.buffer(reserve=len(head.neutral) * 24, dynamic=True)
-        self._array = self._context.vertex_array(
-            self._program,
-            [
-                (self._moving, "3f 3f", "position", "normal"),
-                (self._constant, "3f 4f 4f", "neutral", "fields_a", "fields_b"),
-            ],
-            self._context.buffer(head.triangles.astype("i4").tobytes()),
+        self._shadow_depth = context.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
+        self._shadow_depth.compare_func = "<="
+        self._shadow_depth.filter = (context.LINEAR, context.LINEAR)
+        self._shadow_depth.repeat_x = self._shadow_depth.repeat_y = False
+        self._shadow_target = context.framebuffer([], self._shadow_depth)
+        self._tiles: tuple[Tile, Tile] = (
+            unwrap(context, head, "M_Face", face_texels),
+            unwrap(context, head, "M_BackHead", face_texels * BACK_TEXELS // FACE_TEXELS),
         )
-        eyes = [head.neutral[head.materials[name]] for name in ("M_ScleraLeft", "M_ScleraRight")]
-        self._set("eye_left", eyes[0].mean(axis=0))
-        self._set("eye_right", eyes[1].mean(axis=0))
+        self._grain = self._texture(_grain(), 4, repeat=True)
+        self._load_head(head_mesh(self.body, openness(context, head)))
+        self._loaded: _Loaded | None = None
 
-    def _set(self, name: str, value: object) -> None:
-        if name in self._program:  # the compiler drops unused uniforms
-            array = np.asarray(value, "f4")
-            self._program[name].write(array.tobytes())
+    def close(self) -> None:
+        """Release everything; nothing can be drawn afterwards."""
+        self._context.gc_mode = None
+        self._context.release()
 
-    def base_vertices(self, look: Look) -> np.ndarray:
-        """(V, 3) of a person without expression, hair included."""
-        base = self.head.with_closed_lips(self.head.identity(look.identity))
-        if look.hair_style >= 0:
-            cover = np.clip((self.fields.hairline - look.hairline_shift) / 1.5, 0, 1)[:, None]
-            x, z = self.head.neutral[:, :1], self.head.neutral[:, 2:]
-            waves = 0.75 + 0.35 * np.sin(2.1 * x + z + look.noise_offset[0])
-            base = base + self.head.normals(base) * cover * look.hair_volume * waves
-        return base.astype(np.float32)
+    def _compile(self) -> dict[str, Any]:
+        head, piece = glsl.HEAD_VERTEX, glsl.PIECE_VERTEX
+        pairs = {
+            "skin": (head, glsl.SKIN_FRAGMENT),
+            "mouth": (head, glsl.MOUTH_FRAGMENT),
+            "eyes": (head, glsl.EYE_FRAGMENT),
+            "lashes": (head, glsl.LASH_FRAGMENT),
+            "piece": (piece, glsl.PIECE_FRAGMENT),
+            "cloth": (glsl.CLOTH_VERTEX, glsl.CLOTH_FRAGMENT),
+            "depth": (glsl.DEPTH_VERTEX, glsl.DEPTH_FRAGMENT),
+            "depth_piece": (glsl.DEPTH_PIECE_VERTEX, glsl.DEPTH_FRAGMENT),
+            "front": (glsl.FRONT_VERTEX, glsl.DEPTH_FRAGMENT),
+        }
+        programs = {
+            name: self._context.program(vertex_shader=vertex, fragment_shader=fragment)
+            for name, (vertex, fragment) in pairs.items()
+        }
+        units = {"shadow_map": 0, "albedo_map": 1, "slope_map": 2, "grain": 3, "cloth": 4}
+        for program in programs.values():
+            for name, unit in units.items():
+                if name in program:
+                    program[name].value = unit
+        return programs
+
+    def _texture(self, pixels: np.ndarray, channels: int, repeat: bool = False) -> Any:
+        context = self._context
+        texture = context.texture(pixels.shape[1::-1], channels, np.ascontiguousarray(pixels).tobytes())
+        texture.build_mipmaps()
+        texture.filter = (context.LINEAR_MIPMAP_NEAREST, context.LINEAR)
+        texture.repeat_x = texture.repeat_y = repeat
+        return texture
+
+    def _load_head(self, mesh: HeadMesh) -> None:
+        context = self._context
+        self._source = mesh.source
+        constant = context.buffer(np.hstack([mesh.uv, mesh.marks]).astype("f4").tobytes())
+        sway = context.buffer(np.ascontiguousarray(mesh.marks[:, 1]).tobytes())
+        self._moving = context.buffer(reserve=len(mesh.source) * 24, dynamic=True)
+        self._groups = {}
+        for name, triangles in mesh.groups.items():
+            triangles = triangles if len(triangles) else np.zeros((1, 3), "i4")  # a crude head has no cavity
+            program = self._programs[{"face": "skin", "back": "skin", "cavity": "mouth"}.get(name, name)]
+            content = [
+                (self._moving, *_used(program, "3f 3f", ("position", "normal"))),
+                (constant, *_used(program, "2f 4f", ("uv", "extra"))),
+            ]
+            self._groups[name] = context.vertex_array(program, content, context.buffer(triangles.tobytes()))
+        # the back of the head shades nothing that is seen
+        face = context.buffer(mesh.groups["face"].tobytes())
+        content = [(self._moving, "3f 12x", "position"), (sway, "1f", "sway")]
+        self._shadow_array = context.vertex_array(self._programs["depth"], content, face)
+
+    @contextmanager
+    def person(self, look: Look) -> Iterator[Person]:
+        """A person ready to be drawn; one at a time."""
+        person = Person(self.body, look)
+        loaded = _Loaded(person)
+        try:
+            for name, tile, part in (("face", self._tiles[0], 0), ("back", self._tiles[1], 1)):
+                first, second = paint_skin(tile, self.body.anatomy, look, part)
+                loaded.textures[name] = (
+                    loaded.hold(self._texture(first, 4)),
+                    loaded.hold(self._texture(second, 4)),
+                )
+            loaded.textures["cloth"] = loaded.hold(self._texture(person.cloth, 4))
+            loaded.textures["cloth"].repeat_x = True
+            for name in _PIECES:
+                piece = getattr(person, name)
+                if piece is not None:
+                    self._load_piece(loaded, name, piece)
+            self._loaded = loaded
+            yield person
+        finally:
+            self._loaded = None
+            loaded.release()
+
+    def _load_piece(self, loaded: _Loaded, name: str, piece: Piece) -> None:
+        packed = piece.packed()
+        program = self._programs["cloth" if name == "torso" else "piece"]
+        positions = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, :3]).tobytes(), dynamic=True))
+        rest = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, 3:]).tobytes()))
+        triangles = loaded.hold(self._context.buffer(piece.triangles.astype("i4").tobytes()))
+        names = ("normal", "tangent", "color", "uv")
+        content = [(positions, "3f", "position"), (rest, *_used(program, "3f 3f 3f 2f", names))]
+        loaded.arrays[name] = loaded.hold(self._context.vertex_array(program, content, triangles))
+        loaded.buffers[name] = positions
+        if name in _SHADOWED:
+            for held, program in ((loaded.shadows, "depth_piece"), (loaded.fronts, "front")):
+                content = [(positions, "3f", "position")]
+                held[name] = loaded.hold(self._context.vertex_array(self._programs[program], content, triangles))
+
+    def _set(self, values: dict[str, Any], *programs: str) -> None:
+        for program in programs or tuple(self._programs):
+            target = self._programs[program]
+            for name, value in values.items():
+                if name in target:  # the compiler drops unused uniforms
+                    if isinstance(value, int):
+                        target[name].value = value
+                    else:
+                        uniform = target[name]  # of an array only what is used may be left
+                        numbers = np.asarray(value, "f4").ravel()
+                        uniform.write(numbers[: uniform.array_length * uniform.dimension].tobytes())
 
     def draw(
         self,
         vertices: np.ndarray,
-        look: Look,
         lighting: Lighting,
         pose: Pose,
         background: np.ndarray,
-        view: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+        view: View = WHOLE,
         gaze: tuple[float, float] = (0.0, 0.0),
     ) -> np.ndarray:
-        """The part `view` of the camera picture over `background` (any size BGR uint8); BGR uint8 (size, size, 3)."""
-        normals = self.head.normals(vertices)
-        self._moving.write(np.hstack([vertices.astype("f4"), normals]).tobytes())
-        self._set("model_view", view_matrix(pose).T)
-        self._set("projection", projection_matrix(pose, view).T)
-        self._set("light_direction", lighting.directions)
-        self._set("light_color", lighting.colors)
-        self._set("ambient", lighting.ambient)
-        self._set("exposure", lighting.exposure)
-        self._set("flatness", lighting.flatness)
-        for name in ("skin", "lip", "hair", "eye", "teeth", "cloth", "shine", "mottling", "freckles", "blush"):
-            self._set(name, getattr(look, name))
-        for name in ("beard", "moustache", "brow", "lashes"):
-            self._set(name, getattr(look, name))
-        self._set("bald", float(look.hair_style < 0))
-        self._set("hair_drop", -look.hairline_shift)
-        self._set("noise_offset", look.noise_offset)
-        self._set("gaze", gaze)
-        self._noise.use(0)
-        self._target.use()
-        self._context.enable(moderngl.DEPTH_TEST)
-        self._target.clear(0, 0, 0, 0)
-        self._array.render()
-        self._context.copy_framebuffer(self._resolved, self._target)
-        raw = np.frombuffer(self._resolved.read(components=4), np.uint8).reshape(self.size, self.size, 4)[::-1]
-        alpha = raw[..., 3:].astype(np.float32) / 255.0
+        """The part `view` of the camera picture over `background`.
+
+        Args:
+            vertices: (V, 3) from the loaded person's `shape`.
+            lighting: The lights.
+            pose: Head and camera.
+            background: BGR uint8 of any size.
+            view: x1, y1, x2, y2 of the camera picture, 0…1.
+            gaze: Where the eyes look, radians to the subject's left and up.
+
+        Returns:
+            BGR uint8 (size, size, 3).
+        """
+        drawn = self.draw_layer(vertices, lighting, pose, view, gaze)
         if background.shape[:2] != (self.size, self.size):
             background = cv2.resize(background, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
-        return (raw[..., 2::-1] + background * (1 - alpha) + 0.5).clip(0, 255).astype(np.uint8)
+        return compose(drawn, background)
+
+    def draw_layer(
+        self,
+        vertices: np.ndarray,
+        lighting: Lighting,
+        pose: Pose,
+        view: View = WHOLE,
+        gaze: tuple[float, float] = (0.0, 0.0),
+        only: tuple[int, int, int, int] | None = None,
+    ) -> np.ndarray:
+        """The person alone: BGRA uint8 (size, size, 4), colours already multiplied by their cover.
+
+        Args:
+            vertices: See `draw`.
+            lighting: See `draw`.
+            pose: See `draw`.
+            view: See `draw`.
+            gaze: See `draw`.
+            only: A part x1, y1, x2, y2 in multiples of `step` pixels; the result is that part.
+        """
+        loaded = self._loaded
+        if loaded is None:
+            raise RuntimeError("Renderer.draw outside of Renderer.person")
+        person, look = loaded.person, loaded.person.look
+        normals = self.head.normals(vertices)
+        self._moving.write(np.hstack([vertices, normals])[self._source].astype("f4").tobytes())
+        beard = person.beard_vertices(vertices)
+        if beard is not None:
+            loaded.buffers["beard"].write(beard.astype("f4").tobytes())
+        aperture = person.body.lips.aperture(vertices)
+        self._set_scene(person, look, lighting, pose, view, gaze, vertices, aperture)
+        if lighting.shadow > 0:
+            self._draw_shadow(loaded)
+        x1, y1, x2, y2 = only or (0, 0, self.size, self.size)
+        scale = self._inner / self.size
+        left, top, right, bottom = (round(edge * scale) for edge in (x1, y1, x2, y2))
+        part = (left, self._inner - bottom, right - left, bottom - top)
+        self._target.scissor = part
+        self._draw_person(loaded, mouth_open=bool(aperture.gap.max() > 0))
+        raw = np.frombuffer(self._target.read(part, components=4), np.uint8).reshape(bottom - top, right - left, 4)
+        layer: np.ndarray = cv2.cvtColor(raw[::-1], cv2.COLOR_RGBA2BGRA)
+        if self._inner == self.size:
+            return layer
+        return cv2.resize(layer, (x2 - x1, y2 - y1), interpolation=cv2.INTER_AREA)
+
+    def _set_scene(
+        self,
+        person: Person,
+        look: Look,
+        lighting: Lighting,
+        pose: Pose,
+        view: View,
+        gaze: tuple[float, float],
+        vertices: np.ndarray,
+        aperture: Aperture,
+    ) -> None:
+        style, eyes, teeth = look.style, look.eyes, look.teeth
+        points = person.landmarks(vertices)[60:68]
+        half = [max(0.3, np.ptp(points[:, 0]) / 2), max(0.0, float(aperture.gap.max())) / 2]
+        edges = aperture.upper[8:17].mean(), aperture.lower[8:17].mean()
+        self._set(
+            {
+                "head": view_matrix(pose).T,
+                "body": body_matrix(pose).T,
+                "projection": projection_matrix(pose, view).T,
+                "light_view": light_matrix(pose, lighting.directions[0]).T,
+                "light_direction": lighting.directions,
+                "light_color": lighting.colors,
+                "sky": lighting.sky,
+                "ground": lighting.ground,
+                "exposure": lighting.exposure,
+                "shadow_dark": lighting.shadow,
+                "shadow_soft": (0.6 + 3.0 * lighting.softness) / SHADOW_SIZE,
+                "toon": style.toon,
+                "toon_soft": style.toon_soft,
+                "flatness": style.flat,
+                "line": style.line,
+                "slope_range": SLOPE_RANGE,
+                "teeth": teeth.color,
+                "gums": teeth.gums,
+                "tongue": teeth.tongue,
+                "contrast": teeth.contrast,
+                "uneven": teeth.uneven,
+                "wetness": teeth.wet,
+                "mouth_middle": points.mean(axis=0),
+                "mouth_half": half,
+                "upper_edge": edges[0],
+                "lower_edge": edges[1],
+                "iris": eyes.iris,
+                "white": eyes.white,
+                "iris_size": eyes.iris_size,
+                "enlarge": eyes.enlarge,
+                "eye_left": person.eye_left,
+                "eye_right": person.eye_right,
+                "gaze": gaze,
+                "lashes": eyes.lashes,
+                "lash_color": 0.15 * look.brows.color,
+            }
+        )
+
+    def _draw_shadow(self, loaded: _Loaded) -> None:
+        self._shadow_target.use()
+        self._context.enable_only(self._context.DEPTH_TEST)
+        self._shadow_target.clear(depth=1.0)
+        self._shadow_array.render()
+        for name, array in loaded.shadows.items():
+            self._set({"sway": float(name == "torso")}, "depth_piece")
+            array.render()
+
+    def _draw_person(self, loaded: _Loaded, mouth_open: bool = True) -> None:
+        context, look = self._context, loaded.person.look
+        self._shadow_depth.use(0)
+        self._grain.use(3)
+        self._target.use()
+        context.enable_only(context.DEPTH_TEST)
+        context.depth_func = "<="
+        self._target.clear(0, 0, 0, 0)
+        if "hair" in loaded.fronts:  # many locks lie over each other and the face: shade the foremost only
+            self._target.color_mask = False, False, False, False
+            self._set({"sway": 0.0}, "front")
+            loaded.fronts["hair"].render()
+            self._target.color_mask = True, True, True, True
+        context.enable(context.CULL_FACE)
+        for name in ("face", "back"):
+            for unit, texture in enumerate(loaded.textures[name], 1):
+                texture.use(unit)
+            self._groups[name].render()
+        self._groups["eyes"].render()
+        self._groups["cavity"].render()
+        if mouth_open:
+            self._groups["mouth"].render()
+        context.disable(context.CULL_FACE)
+        self._groups["lashes"].render()
+        loaded.textures["cloth"].use(4)
+        for name, kind in _PIECES.items():
+            if name not in loaded.arrays or name == "lenses":
+                continue
+            gloss = {"hair": look.hair.gloss, "beard": 0.15}.get(name, 0.8)
+            if name == "torso":
+                self._set({"sway": 1.0}, "cloth")
+            else:
+                self._set({"kind": kind, "sway": 0.0, "gloss": gloss}, "piece")
+            loaded.arrays[name].render()
+        if "lenses" in loaded.arrays:
+            context.enable(context.BLEND)
+            context.blend_func = (
+                context.SRC_ALPHA,
+                context.ONE_MINUS_SRC_ALPHA,
+                context.ONE,
+                context.ONE_MINUS_SRC_ALPHA,
+            )
+            self._set({"kind": _PIECES["lenses"], "sway": 0.0, "opacity": look.props.tint}, "piece")
+            loaded.arrays["lenses"].render()
+            context.disable(context.BLEND)
+
+
+def compose(layer: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """BGRA (h, w, 4) multiplied by its cover, over BGR (h, w, 3); uint8."""
+    rest = 255 - layer[..., 3]
+    behind = cv2.multiply(background, cv2.merge([rest, rest, rest]), scale=1 / 255)
+    return cv2.add(np.ascontiguousarray(layer[..., :3]), behind)
+
+
+def _used(program: Any, layout: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A buffer's layout and names, with padding for what the compiler dropped."""
+    formats = [
+        form if name in program else f"{4 * int(form[0])}x" for form, name in zip(layout.split(), names, strict=True)
+    ]
+    return (" ".join(formats), *(name for name in names if name in program))
+
+
+def _grain(size: int = 256) -> np.ndarray:
+    """Four channels of noise (size, size, 4) uint8."""
+    rng = np.random.default_rng(0)
+    layers = [pixel_noise(rng, size, grain) for grain in (2, 6, 9, 16)]
+    return np.clip(127.5 + 48 * np.dstack(layers), 0, 255).astype(np.uint8)

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from musetalk.synthetic.appearance import (
-    apply_lens,
-    random_background,
-    random_lens,
-    random_lighting,
-    random_look,
-)
-from musetalk.synthetic.renderer import Pose, Renderer, project
+from musetalk.synthetic.appearance import random_background, random_lighting, random_look
+from musetalk.synthetic.camera import Pose, project
+from musetalk.synthetic.lens import apply_lens, paint_over, random_lens
+from musetalk.synthetic.person import Mouth
+from musetalk.synthetic.renderer import Renderer, View
+from musetalk.synthetic.visemes import lip_gap, pose
 
 FACE_SIZE = 256
 """Pixels of a face crop (published: 256)."""
-View = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -34,12 +31,15 @@ class Scene:
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
+    """A head in the middle of the picture, turned a little."""
+    yaw = float(np.clip(rng.normal(0, 0.22), -0.6, 0.6))
     return Pose(
-        yaw=float(np.clip(rng.normal(0, 0.22), -0.6, 0.6)),
+        yaw=yaw,
         pitch=float(np.clip(rng.normal(0.02, 0.12), -0.35, 0.35)),
         roll=float(np.clip(rng.normal(0, 0.07), -0.25, 0.25)),
         offset=(0.0, 0.0),
         distance=float(rng.uniform(55, 130)),
+        body_yaw=0.5 * yaw,
     )
 
 
@@ -69,21 +69,20 @@ def jittered(view: View, rng: np.random.Generator, amount: float = 0.03) -> View
 
 def render_scene(renderer: Renderer, mouths: list[dict[str, float]], rng: np.random.Generator) -> Scene:
     """One random scene with the given mouths (expression weights by name); the first mouth's landmarks set the crop."""
-    head = renderer.head
-    look = random_look(rng, len(head.identity_deltas))
-    lighting, lens, pose = random_lighting(rng), random_lens(rng), random_pose(rng)
+    look = random_look(rng, len(renderer.head.identity_deltas))
+    lighting, lens, camera = random_lighting(rng), random_lens(rng), random_pose(rng)
     background = random_background(rng, renderer.size)
     gaze = (float(rng.normal(0, 0.12)), float(rng.normal(0, 0.06)))
-    base = head.expression(renderer.base_vertices(look), look.expression)
-    shaped = [head.expression(base, mouth) for mouth in mouths]
-    points = [project(vertices[head.landmark_vertices], pose) for vertices in shaped]
-    view = jittered(face_view(points[0], chin_margin=rng.uniform(0.0, 0.06)), rng)
-    scale = np.array([view[2] - view[0], view[3] - view[1]])
-    faces, lips = [], []
-    for vertices, landmarks in zip(shaped, points, strict=True):
-        image = renderer.draw(vertices, look, lighting, pose, background, view, gaze)
-        image = cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA)
-        faces.append(apply_lens(image, lens, rng))
-        mouth = (landmarks[48:68] - view[:2]) / scale
-        lips.append(np.concatenate([mouth.min(axis=0), mouth.max(axis=0)]))
+    with renderer.person(look) as person:
+        shaped = [person.shape(Mouth(mouth, float(lip_gap(pose(mouth))))) for mouth in mouths]
+        points = [project(person.landmarks(vertices), camera) for vertices in shaped]
+        view = jittered(face_view(points[0], chin_margin=rng.uniform(0.0, 0.06)), rng)
+        scale = np.array([view[2] - view[0], view[3] - view[1]])
+        faces, lips = [], []
+        for vertices, landmarks in zip(shaped, points, strict=True):
+            image = paint_over(renderer.draw(vertices, lighting, camera, background, view, gaze), look.style)
+            image = cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA)
+            faces.append(apply_lens(image, lens, rng))
+            mouth = (landmarks[48:68] - view[:2]) / scale
+            lips.append(np.concatenate([mouth.min(axis=0), mouth.max(axis=0)]))
     return Scene(np.stack(faces), np.asarray(lips, np.float32))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import numpy as np
+
+EVERY, TRAIN, HELD_OUT = POOLS = ("every", "train", "held_out")
+"""Which sentences and voices may be drawn: all, those to train on, or those that are kept for measuring."""
 
 _WHO = (
     "my mother", "the young boy", "our teacher", "a big puppy", "the pilot", "her father", "the baker",
@@ -173,9 +178,24 @@ def sentences(language: str, count: int | None = None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def random_sentence(rng: np.random.Generator, language: str = "en-us") -> str:
-    """A sentence of `language`: one of `LANGUAGES`, or any accent of English."""
+def sentence_pool(sentence: str, language: str = "en-us") -> str:
+    """TRAIN or HELD_OUT: the pool of a sentence, by a rule that never changes.
+
+    Of every other language the last sentence is held out, and of English one in eight, by the CRC-32 of its text.
+    """
     if language in _OTHERS:
-        choices = _OTHERS[language]
+        return HELD_OUT if sentence == _OTHERS[language][-1] else TRAIN
+    return HELD_OUT if crc32(sentence.encode()) % 8 == 0 else TRAIN
+
+
+def random_sentence(rng: np.random.Generator, language: str = "en-us", pool: str = EVERY) -> str:
+    """A sentence of `language` (one of `LANGUAGES`, or any accent of English) from one of POOLS."""
+    if language in _OTHERS:
+        choices = tuple(
+            sentence for sentence in _OTHERS[language] if pool in (EVERY, sentence_pool(sentence, language))
+        )
         return choices[rng.integers(len(choices))]
-    return english_sentence(rng)
+    while True:
+        sentence = english_sentence(rng)
+        if pool in (EVERY, sentence_pool(sentence)):
+            return sentence

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import signal
 
 from musetalk.errors import DeviceError, InputError
-from musetalk.synthetic.sentences import ENGLISH, LANGUAGES, random_sentence
+from musetalk.synthetic.sentences import ENGLISH, EVERY, HELD_OUT, LANGUAGES, TRAIN, random_sentence
 
 SAMPLE_RATE = 16000
 PAUSE = "pau"
@@ -221,21 +221,44 @@ def _slow_gain(length: int, rng: np.random.Generator) -> np.ndarray:
     return (10 ** ((decibels[base] * (1 - blend) + decibels[base + 1] * blend) / 20)).astype(np.float32)
 
 
-def random_voice(rng: np.random.Generator, engines: tuple[str, ...] | None = None) -> tuple[str, str, str]:
+HELD_OUT_FLITE = ("awb",)
+HELD_OUT_VARIANTS = ESPEAK_VARIANTS[6::7]
+"""Voices that no training hears; see `sentences.POOLS`."""
+
+
+def voices(pool: str = EVERY) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """flite's voices and espeak's variants of a pool."""
+    found = []
+    for every, held_out in ((FLITE_VOICES, HELD_OUT_FLITE), (ESPEAK_VARIANTS, HELD_OUT_VARIANTS)):
+        chosen = {EVERY: every, TRAIN: tuple(v for v in every if v not in held_out), HELD_OUT: held_out}
+        found.append(chosen[pool])
+    return found[0], found[1]
+
+
+def random_voice(
+    rng: np.random.Generator, engines: tuple[str, ...] | None = None, pool: str = EVERY
+) -> tuple[str, str, str]:
     """Engine, voice and language; flite and English are favoured."""
     engines = available_engines() if engines is None else engines
     if not engines:
         raise DeviceError("No speech synthesizer is installed", "Install one: `apt-get install flite espeak-ng`.")
+    flite, variants = voices(pool)
     engine = "flite" if "flite" in engines and (len(engines) == 1 or rng.random() < 0.5) else "espeak"
     if engine == "flite":
-        return engine, FLITE_VOICES[rng.choice(len(FLITE_VOICES), p=(0.3, 0.3, 0.25, 0.15))], "en-us"
+        chances = np.array([{"slt": 0.3, "rms": 0.3, "awb": 0.25, "kal16": 0.15}[voice] for voice in flite])
+        return engine, flite[rng.choice(len(flite), p=chances / chances.sum())], "en-us"
     languages = ENGLISH if rng.random() < 0.45 else LANGUAGES
     language = languages[rng.integers(len(languages))]
-    return engine, f"{language}+{ESPEAK_VARIANTS[rng.integers(len(ESPEAK_VARIANTS))]}", language
+    return engine, f"{language}+{variants[rng.integers(len(variants))]}", language
 
 
 def random_utterance(
-    rng: np.random.Generator, min_seconds: float, max_seconds: float, engines: tuple[str, ...] | None = None
+    rng: np.random.Generator,
+    min_seconds: float,
+    max_seconds: float,
+    engines: tuple[str, ...] | None = None,
+    pool: str = EVERY,
+    longest_pause: float = 1.2,
 ) -> Utterance:
     """Sentences of one random speaker with pauses between them, `min_seconds` … `max_seconds` long.
 
@@ -244,8 +267,10 @@ def random_utterance(
 
     Args:
         engines: the synthesizers to draw from; those of `available_engines` by default.
+        pool: of voices and sentences, one of `sentences.POOLS`.
+        longest_pause: seconds between sentences, at most.
     """
-    engine, voice, language = random_voice(rng, engines)
+    engine, voice, language = random_voice(rng, engines, pool)
     formant = round(float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.2)) * 50) / 50
     rate = float(np.exp(rng.normal(0.0 if engine == "flite" else -0.08, 0.16)).clip(0.68, 1.45))
     pitch = float(rng.uniform(15, 85))
@@ -264,7 +289,7 @@ def random_utterance(
     pause(rng.uniform(0.0, 0.6))
     while length < target:
         spoken = synthesize(
-            random_sentence(rng, language),
+            random_sentence(rng, language, pool),
             engine,
             voice,
             rate * rng.uniform(0.92, 1.08),
@@ -277,7 +302,7 @@ def random_utterance(
         offset = length / SAMPLE_RATE
         phones += [(symbol, start + offset, stop + offset) for symbol, start, stop in moved]
         length += len(audio)
-        pause(rng.uniform(0.2, 1.2))
+        pause(rng.uniform(0.2, longest_pause))
     audio = np.concatenate(pieces)
     audio *= _slow_gain(len(audio), rng)
     if len(audio) > target:

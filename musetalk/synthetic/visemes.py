@@ -71,7 +71,7 @@ VISEMES: dict[str, dict[str, float]] = {
     },
     "back_open": {"jawOpen": 0.42, "mouthLowerDown": 0.15, "mouthUpperUp": 0.08},
     "open_rounded": {"jawOpen": 0.42, "mouthFunnel": 0.22, "mouthPucker": 0.3},
-    "mid_rounded": {"jawOpen": 0.28, "mouthFunnel": 0.25, "mouthPucker": 0.5},
+    "mid_rounded": {"jawOpen": 0.28, "mouthFunnel": 0.28, "mouthPucker": 0.58},
     "open_mid": {"jawOpen": 0.35, "mouthLowerDown": 0.22, "mouthUpperUp": 0.15, "mouthStretch": 0.22},
     "close_mid": {
         "jawOpen": 0.25,
@@ -95,8 +95,8 @@ VISEMES: dict[str, dict[str, float]] = {
         "mouthStretch": 0.4,
         "mouthSmile": 0.25,
     },
-    "close_rounded": {"jawOpen": 0.12, "mouthPucker": 0.7, "mouthFunnel": 0.18},
-    "near_close_rounded": {"jawOpen": 0.18, "mouthPucker": 0.45, "mouthFunnel": 0.15},
+    "close_rounded": {"jawOpen": 0.12, "mouthPucker": 0.82, "mouthFunnel": 0.2},
+    "near_close_rounded": {"jawOpen": 0.18, "mouthPucker": 0.55, "mouthFunnel": 0.18},
     "rhotic_vowel": {"jawOpen": 0.22, "mouthPucker": 0.3, "mouthFunnel": 0.2, "mouthLowerDown": 0.08},
 }
 VOWELS = frozenset(tuple(VISEMES)[tuple(VISEMES).index("open") :])

@@ -1,9 +1,8 @@
-"""The morphable head, its crop geometry, and a picture of it."""
+"""The morphable head, its two forms, and its crop geometry."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from musetalk.face.landmarks import Face
 from musetalk.synthetic.head_model import HeadModel
 
 sys.path.insert(0, str(Path(__file__).parent))
-from head_factory import write_head
+from head_factory import GRID, head_arrays, write_folder, write_head
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +49,78 @@ def test_an_identity_rests_with_closed_lips(head):
 
 
 def test_normals_point_outward_and_have_unit_length(head):
-    normals = head.normals(head.neutral)[: 48 * 48]
-    outward = head.neutral[: 48 * 48] - head.neutral[: 48 * 48].mean(axis=0)
+    shell = np.unique(head.triangles)
+    shell = shell[shell < GRID * GRID]
+    normals = head.normals(head.neutral)[shell]
+    outward = head.neutral[shell] - head.neutral[: GRID * GRID].mean(axis=0)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-3)
-    assert (np.abs(np.sum(normals * outward, axis=1)) > 0).mean() > 0.99
+    assert (np.sum(normals * outward, axis=1) > 0).mean() > 0.99
+
+
+def test_the_folder_of_obj_files_is_the_same_head(tmp_path, head):
+    read = HeadModel.load(write_folder(tmp_path / "FaceXModel"))
+    np.testing.assert_allclose(read.neutral, head.neutral, atol=1e-5)
+    np.testing.assert_allclose(read.identity_deltas, head.identity_deltas, atol=1e-2)
+    assert set(read.expression_deltas) == set(head.expression_deltas)
+    np.testing.assert_allclose(read.expression_deltas["jawOpen"], head.expression_deltas["jawOpen"], atol=1e-2)
+    np.testing.assert_array_equal(read.landmark_vertices, head.landmark_vertices)
+    order = np.lexsort(read.triangles.T), np.lexsort(head.triangles.T)
+    np.testing.assert_array_equal(read.triangles[order[0]], head.triangles[order[1]])
+    np.testing.assert_allclose(read.triangle_uv[order[0]], head.triangle_uv[order[1]], atol=1e-5)
+    np.testing.assert_array_equal(read.triangle_material[order[0]], head.triangle_material[order[1]])
+
+
+def test_a_quad_becomes_two_triangles(tmp_path):
+    folder = write_folder(tmp_path / "FaceXModel")
+    mesh = folder / "generic_neutral_mesh.obj"
+    before = len(HeadModel.load(folder).triangles)
+    mesh.write_text(mesh.read_text() + "usemtl M_Face\nf 1/1/1 2/2/2 3/3/3 4/4/4\n")
+    assert len(HeadModel.load(folder).triangles) == before + 2
+
+
+def test_packing_keeps_the_head(tmp_path):
+    from musetalk.synthetic.head_files import read_head_files
+
+    files = read_head_files(write_folder(tmp_path / "FaceXModel"))
+    files.pack(tmp_path / "packed.npz")
+    again = HeadModel.load(tmp_path / "packed.npz")
+    np.testing.assert_allclose(again.neutral, head_arrays()["neutral"], atol=1e-5)
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["packed.npz"]
+
+
+def _remove_jaw(folder):
+    (folder / "jawOpen.obj").unlink()
+
+
+def _shorten(folder):
+    (folder / "identity000.obj").write_text("v 0 0 0\n")
+
+
+def _garble(folder):
+    (folder / "identity000.obj").write_text("v a b c\n")
+
+
+def _no_texture(folder):
+    mesh = folder / "generic_neutral_mesh.obj"
+    mesh.write_text(mesh.read_text() + "f 1 2 3\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_remove_jaw, "jawOpen"),
+        (_shorten, "identity000"),
+        (_garble, "identity000"),
+        (_no_texture, "generic_neutral_mesh"),
+        (lambda folder: (folder / "generic_neutral_mesh.obj").unlink(), "generic_neutral_mesh"),
+        (lambda folder: (folder / "vertex_indices.json").write_text("{"), "vertex_indices"),
+    ],
+)
+def test_a_damaged_folder_is_an_input_error(tmp_path, damage, named):
+    folder = write_folder(tmp_path / "FaceXModel")
+    damage(folder)
+    with pytest.raises(InputError, match=named):
+        HeadModel.load(folder)
 
 
 @pytest.mark.parametrize("content", [None, b"not an archive"])
@@ -74,28 +141,3 @@ def test_the_training_crop_is_the_box_of_inference():
     landmarks[29] = (200, 180)
     view = face_view(landmarks)
     assert tuple(map(int, view)) == face_box(Face(landmarks, (90.0, 60.0, 310.0, 310.0)), (512, 512, 3))
-
-
-def test_a_part_of_the_view_is_that_part_of_the_picture(head):
-    pytest.importorskip("moderngl")
-    from musetalk.synthetic.appearance import random_lighting, random_look
-    from musetalk.synthetic.renderer import Pose, Renderer, project
-
-    try:
-        renderer = Renderer(head, 128, samples=0)
-    except Exception as error:  # noqa: BLE001  # moderngl raises bare exceptions where there is no EGL
-        pytest.skip(f"no OpenGL here: {error}")
-    rng = np.random.default_rng(1)
-    look, lighting, pose = replace(random_look(rng, 2), mottling=0.0), random_lighting(rng), Pose(yaw=0.2)
-    background = np.zeros((128, 128, 3), np.uint8)
-    background[:] = (0, 255, 0)
-    vertices = renderer.base_vertices(look)
-    whole = renderer.draw(vertices, look, lighting, pose, background)
-    assert (whole[0, 0] == (0, 255, 0)).all()
-    nose = project(vertices[head.landmark_vertices[30:31]], pose)[0]
-    x, y = (nose * 128).astype(int)
-    assert not (whole[y, x] == (0, 255, 0)).all()
-    part = renderer.draw(vertices, look, lighting, pose, background, view=(0.25, 0.25, 0.75, 0.75))
-    green = (part == (0, 255, 0)).all(axis=2)
-    expected = (whole[32:96, 32:96] == (0, 255, 0)).all(axis=2).repeat(2, 0).repeat(2, 1)
-    assert (green == expected).mean() > 0.97
