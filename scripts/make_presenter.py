@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from musetalk.synthetic.renderer import Renderer
 
 SIZE = 512
-PERSON, MOTION = 5017, 1
+PERSON, MOTION = 5147, 1
 """Seeds; the data sets' clips have other streams."""
 SOURCE_TEXT = "The weather was fine this morning, so we walked along the river and talked about the garden."
 SPEECH_TEXT = (

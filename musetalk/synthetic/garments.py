@@ -150,6 +150,7 @@ def cloth_texture(look: ClothLook, rng: np.random.Generator) -> np.ndarray:
     folds = cv2.resize(rng.standard_normal((14, 22), np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
     weave = rng.standard_normal((rows, columns), np.float32)
     albedo = albedo * np.clip(1 + 0.10 * folds + 0.04 * weave, 0.3, 1.6)[..., None]
+    albedo = cv2.GaussianBlur(albedo, (0, 0), 1.1)  # no steps at the edges
     collar = look.under if look.neckline == "suit" else look.color
     albedo[-4:] = collar
     covered[-4:] = 1
