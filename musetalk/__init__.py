@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from musetalk.pipeline.dubbing import Dubber, DubResult
     from musetalk.pipeline.model import Model
     from musetalk.pipeline.settings import DubSettings
-    from musetalk.streaming.engine import StreamFrame, StreamSettings
+    from musetalk.streaming.settings import StreamSettings
     from musetalk.streaming.stream import SpeechStream
+    from musetalk.streaming.stream_frame import StreamFrame
 
 __version__ = "0.1.0"
 
@@ -29,8 +30,8 @@ _HOMES = {
     "Model": "musetalk.pipeline.model",
     "MuseTalkError": "musetalk.errors",
     "SpeechStream": "musetalk.streaming.stream",
-    "StreamFrame": "musetalk.streaming.engine",
-    "StreamSettings": "musetalk.streaming.engine",
+    "StreamFrame": "musetalk.streaming.stream_frame",
+    "StreamSettings": "musetalk.streaming.settings",
 }
 
 __all__ = [

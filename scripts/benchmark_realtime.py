@@ -15,9 +15,9 @@ from musetalk.avatar.avatar import Avatar
 from musetalk.media.audio_file import read_audio
 from musetalk.media.stream_output import OutputSettings, StreamOutput
 from musetalk.report import peak_memory
-from musetalk.streaming.engine import DEFAULT_DELAY, StreamSettings
 from musetalk.streaming.latency import PERCENTILES
 from musetalk.streaming.measuring import measure_latency, measure_throughput
+from musetalk.streaming.settings import DEFAULT_DELAY, StreamSettings
 
 
 def build_parser() -> argparse.ArgumentParser:

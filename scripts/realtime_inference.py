@@ -22,16 +22,14 @@ from musetalk.avatar.avatar import Avatar
 from musetalk.avatar.jobs import AvatarJob, Decision, avatar_folder, check_avatar, decide, plan_avatars
 from musetalk.config import AvatarTask, bad_result_name, load_avatars, nearest
 from musetalk.errors import MuseTalkError, UsageError
-from musetalk.media.pcm import STANDARD_INPUT, open_pcm
-from musetalk.media.pcm_format import ENCODINGS, PcmFormat
 from musetalk.media.stream_output import OutputSettings, StreamOutput
 from musetalk.media.stream_target import parse_target
 from musetalk.pipeline.model import Model
 from musetalk.pipeline.speaking import BLEND, GENERATE, WRITE
 from musetalk.report import ProgressBars, peak_memory, stage_table
 from musetalk.streaming.broadcast import broadcast
-from musetalk.streaming.engine import DEFAULT_DELAY, StreamSettings
 from musetalk.streaming.latency import IN_ALL
+from musetalk.streaming.options import add_stream_arguments, is_live, open_sound, stream_settings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,59 +57,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is spoken live, where it goes, and how fast."""
-    group = parser.add_argument_group(
-        "live stream", "With --avatar: one avatar of the file speaks what arrives, and rests while nothing does."
-    )
-    group.add_argument("--avatar", metavar="NAME", help="the avatar of the file, or a prepared one, that speaks live")
-    group.add_argument(
-        "--audio",
-        metavar="-|PIPE|FILE",
-        help="what it says: raw sound or WAV from standard input (-) or a named pipe, or a file with sound",
-    )
-    group.add_argument("--audio_rate", type=cli.at_least(1), default=16000, help="of raw sound, in Hz (default: 16000)")
-    group.add_argument(
-        "--audio_format", choices=tuple(ENCODINGS), default="s16le", help="of raw sound (default: s16le)"
-    )
-    group.add_argument("--audio_channels", type=cli.at_least(1), default=1, help="of raw sound (default: 1)")
-    group.add_argument(
-        "--output",
-        metavar="TARGET",
-        help="where the stream goes: a file that can be watched while it grows (.mp4 .mkv .ts .flv), a playlist "
-        "(.m3u8), - or pipe:N, or a URL (rtmp srt udp tcp rtp rtsp ...)",
-    )
-    group.add_argument("--output_format", help="container, where the target's name does not tell it")
-    group.add_argument(
-        "--pace",
-        action=argparse.BooleanOptionalAction,
-        help="in real time (default: yes, but for a file spoken into a file: as fast as it goes)",
-    )
-    group.add_argument(
-        "--delay",
-        type=seconds,
-        default=DEFAULT_DELAY,
-        help=f"seconds from the sound to its frame, beyond the look-ahead (default: {float(DEFAULT_DELAY)})",
-    )
-    group.add_argument(
-        "--blend_frames",
-        type=cli.at_least(0),
-        default=StreamSettings.blend_frames,
-        help=f"frames over which speech begins and ends (default: {StreamSettings.blend_frames})",
-    )
-
-
-def seconds(text: str) -> Fraction:
-    """A duration from the command line."""
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
-    if not 0 <= value <= 10:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10 seconds")
-    return value
-
-
 def run(options: argparse.Namespace) -> int:
     """Do what the flags ask for; the exit code."""
     if options.avatar is None:
@@ -126,20 +71,11 @@ def run(options: argparse.Namespace) -> int:
 def stream(options: argparse.Namespace) -> int:
     """Check everything, load the model, prepare or open the avatar, and let it speak until the sound ends."""
     say = tell_stderr if parse_target(options.output, options.output_format).descriptor == 1 else cli.say
-    task = stream_task(options)
+    task, configured = stream_task(options)
+    (job,) = planned(options, [task])
     choice = cli.model_choice(options)
-    settings = cli.dub_settings(options)
-    (job,) = plan_avatars(
-        [task],
-        settings,
-        options.result_dir,
-        options.version,
-        use_saved_coord=options.use_saved_coord,
-        saved_coord=options.saved_coord,
-    )
-    decision = decide(job, choice, options.rebuild)
+    decision = decide(job, choice, options.rebuild) if configured else Decision(False)
     info = check_avatar(job, decision, writes_clips=False)
-    sound_format = PcmFormat(options.audio_rate, options.audio_format, options.audio_channels)
     paced = is_live(options) if options.pace is None else options.pace
     output = StreamOutput(
         options.output,
@@ -149,7 +85,7 @@ def stream(options: argparse.Namespace) -> int:
         settings=OutputSettings(container=options.output_format, live=paced),
         ffmpeg=choice.ffmpeg,
     )
-    with open_pcm(options.audio, sound_format, paced=paced and not is_pipe(options.audio)) as sound:
+    with open_sound(options, paced) as sound:
         for note in choice.notes:
             say(note)
         model = choice.load()
@@ -174,8 +110,8 @@ def tell_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def stream_task(options: argparse.Namespace) -> AvatarTask:
-    """The avatar of --avatar: an entry of the file, or else one that is prepared.
+def stream_task(options: argparse.Namespace) -> tuple[AvatarTask, bool]:
+    """The avatar of --avatar, and whether the file says how it is prepared; else it is one that lies there prepared.
 
     Raises:
         ConfigError: The file cannot be read, or the entry has wrong keys.
@@ -187,49 +123,32 @@ def stream_task(options: argparse.Namespace) -> AvatarTask:
         raise file.wrong[name]
     for task in file.tasks:
         if task.name == name:
-            return replace(task, audio_clips={})
+            return replace(task, audio_clips={}), True
     folder = avatar_folder(options.result_dir, options.version, name)
     if bad_result_name(name) or not (folder / manifest.NAME).exists():
         raise UsageError(
             f"--avatar: there is no avatar {name} in {options.inference_config}, {nearest(name, file.names)}",
             f"Name one of the file, or one that is prepared in {folder.parent}.",
         )
-    return AvatarTask(name, False, manifest.Manifest.read(folder).source)
+    return AvatarTask(name, False, manifest.Manifest.read(folder).source), False
 
 
-def stream_settings(options: argparse.Namespace) -> StreamSettings:
-    """The settings of the stream."""
-    return StreamSettings(
-        delay=options.delay,
-        blend_frames=options.blend_frames,
-        batch_size=options.batch_size,
-        audio_padding_left=options.audio_padding_length_left,
-        audio_padding_right=options.audio_padding_length_right,
-    )
-
-
-def is_pipe(audio: str) -> bool:
-    """Whether sound comes from standard input or a named pipe, at its own pace."""
-    return audio == STANDARD_INPUT or Path(audio).is_fifo()
-
-
-def is_live(options: argparse.Namespace) -> bool:
-    """Whether somebody listens or talks while the stream is made."""
-    target = parse_target(options.output, options.output_format)
-    return is_pipe(options.audio) or target.path is None
-
-
-def make_all(options: argparse.Namespace) -> int:
-    """Check everything, load the model once, prepare or open the avatars, make the clips, sum up."""
-    file = load_avatars(options.inference_config, options.overrides)
-    jobs = plan_avatars(
-        named_clips(file.tasks, options.output_vid_name),
+def planned(options: argparse.Namespace, tasks: Sequence[AvatarTask]) -> list[AvatarJob]:
+    """The avatars with everything decided."""
+    return plan_avatars(
+        tasks,
         cli.dub_settings(options),
         options.result_dir,
         options.version,
         use_saved_coord=options.use_saved_coord,
         saved_coord=options.saved_coord,
     )
+
+
+def make_all(options: argparse.Namespace) -> int:
+    """Check everything, load the model once, prepare or open the avatars, make the clips, sum up."""
+    file = load_avatars(options.inference_config, options.overrides)
+    jobs = planned(options, named_clips(file.tasks, options.output_vid_name))
     failed: dict[str, MuseTalkError] = dict(file.wrong)
     for error in failed.values():
         cli.print_error(error)

@@ -183,7 +183,7 @@ def test_inference_sh_realtime_starts_this_command(folder):
     done = subprocess.run(
         ["sh", str(REPOSITORY / "inference.sh"), "mini", "realtime", "--inference_config", "none.yaml"],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
         capture_output=True,
         text=True,
         check=False,

@@ -18,7 +18,7 @@ from musetalk.pipeline.rendering import Rendering, render
 from musetalk.pipeline.settings import DubSettings
 
 if TYPE_CHECKING:
-    from musetalk.streaming.engine import StreamSettings
+    from musetalk.streaming.settings import StreamSettings
     from musetalk.streaming.stream import SpeechStream
 
 

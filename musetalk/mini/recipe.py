@@ -10,11 +10,12 @@ from pathlib import Path
 
 from musetalk.errors import TrainingError
 from musetalk.mini.export import export_model
+from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.speech_corpus import write_speech
 
 STEPS = ("speech", "heads", "clips", "vae", "audio", "syncnet", "stage1", "stage2", "export")
 CONFIGS = Path("configs") / "training" / "mini"
-SPLITS = ("train", "held_out")
+SPLITS = (TRAIN, HELD_OUT)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Recipe:
             TrainingError: A command failed; it has said why.
         """
         if step == "speech":
-            write_speech(self.work / "speech", 0, self.utterances, seed=1)
-            write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2)
+            write_speech(self.work / "speech", 0, self.utterances, seed=1, pool=TRAIN)
+            write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2, pool=HELD_OUT)
         elif step == "export":
             export_model(self.work, target)
         else:

@@ -12,9 +12,10 @@ import numpy as np
 from musetalk.avatar.avatar import Avatar
 from musetalk.media.pcm import PcmStream
 from musetalk.media.stream_output import StreamOutput
-from musetalk.streaming.engine import Kind, StreamSettings, StreamStatistics
 from musetalk.streaming.latency import Latency
+from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.stream import SpeechStream
+from musetalk.streaming.stream_frame import Kind, StreamStatistics
 
 MOST_BUFFERED = 10.0
 """Seconds of sound that are taken from a source that gives it faster than it is spoken."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musetalk.streaming.engine import FrameTiming
+from musetalk.streaming.stream_frame import FrameTiming
 
 PERCENTILES = (50, 95, 99)
 

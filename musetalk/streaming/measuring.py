@@ -15,9 +15,10 @@ from musetalk.audio.windows import SAMPLE_RATE
 from musetalk.avatar.avatar import Avatar
 from musetalk.media.pacing import Pacer
 from musetalk.media.stream_output import StreamOutput
-from musetalk.streaming.engine import FrameTiming, Kind, StreamSettings, StreamStatistics
 from musetalk.streaming.latency import Latency
+from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.stream import SpeechStream
+from musetalk.streaming.stream_frame import FrameTiming, Kind, StreamStatistics
 
 _POLL = 0.001  # seconds: how exactly the end of the output is known
 

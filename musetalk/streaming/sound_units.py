@@ -118,6 +118,11 @@ class SoundUnits:
             return False
         return self._received > self._begin(self._next)
 
+    @property
+    def waiting(self) -> int:
+        """Samples that no unit has been made of."""
+        return self._received - self._begin(self._next) if self.pending else 0
+
     def push(self, samples: np.ndarray, now: float = 0.0) -> list[SoundUnit]:
         """Append (n,) float32 sound, 16 kHz mono in [-1, 1]; the units that became known.
 

@@ -12,8 +12,10 @@ import numpy as np
 from musetalk.audio.streaming import StreamingFeatures
 from musetalk.audio.voice_activity import VoiceActivity
 from musetalk.avatar.avatar import Avatar
-from musetalk.streaming.engine import SpeechEngine, StreamFrame, StreamSettings, StreamStatistics
+from musetalk.streaming.engine import SpeechEngine
+from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.sound_units import SoundUnits
+from musetalk.streaming.stream_frame import StreamFrame, StreamStatistics
 
 _LOOK_UP = 0.02  # seconds after which a worker that waits looks whether sound has stopped coming
 _PATIENCE = 0.5  # seconds after which whoever waits looks whether the stream was closed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from musetalk.errors import DeviceError
 from musetalk.synthetic import glsl
 from musetalk.synthetic.camera import Pose, body_matrix, light_matrix, projection_matrix, view_matrix
+from musetalk.synthetic.gpu import Loaded, grain, load_texture, open_context, used
 from musetalk.synthetic.head_mesh import HeadMesh, head_mesh
 from musetalk.synthetic.head_model import HeadModel
 from musetalk.synthetic.lips import Aperture
@@ -20,7 +19,7 @@ from musetalk.synthetic.looks import Lighting, Look
 from musetalk.synthetic.openness import openness
 from musetalk.synthetic.person import Body, Person
 from musetalk.synthetic.pieces import Piece
-from musetalk.synthetic.skin import SLOPE_RANGE, paint_skin, pixel_noise
+from musetalk.synthetic.skin import SLOPE_RANGE, paint_skin
 from musetalk.synthetic.unwrap import Tile, unwrap
 
 View = tuple[float, float, float, float]
@@ -30,56 +29,6 @@ FACE_TEXELS, BACK_TEXELS = 1024, 512
 _PIECES = {"hair": 0, "beard": 0, "torso": -1, "frames": 1, "earrings": 1, "lenses": 2}
 """How the pieces' shader draws each; the torso has a shader of its own."""
 _SHADOWED = ("hair", "torso")
-
-
-def open_context() -> Any:
-    """An OpenGL context without a window.
-
-    Raises:
-        DeviceError: moderngl, EGL or a driver is missing.
-    """
-    # one thread per process: several processes render side by side
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    try:
-        import moderngl
-    except ImportError:
-        raise DeviceError("moderngl is not installed", "pip install -r requirements-synthetic.txt") from None
-    try:
-        options: dict[str, Any] = {"standalone": True, "backend": "egl", "require": 330}
-        return moderngl.create_context(**options)
-    except Exception as error:  # noqa: BLE001  # moderngl raises bare exceptions where there is no EGL
-        raise DeviceError(
-            f"no OpenGL 3.3 through EGL: {' '.join(str(error).split())[:160]}",
-            "Install a driver, e.g. `apt-get install libegl1 libgl1-mesa-dri`.",
-        ) from None
-
-
-class _Resources:
-    """GPU objects that are released together."""
-
-    def __init__(self) -> None:
-        self._held: list[Any] = []
-
-    def hold(self, resource: Any) -> Any:
-        self._held.append(resource)
-        return resource
-
-    def release(self) -> None:
-        while self._held:
-            self._held.pop().release()
-
-
-class _Loaded(_Resources):
-    """A person's meshes and textures on the GPU."""
-
-    def __init__(self, person: Person) -> None:
-        super().__init__()
-        self.person = person
-        self.arrays: dict[str, Any] = {}
-        self.shadows: dict[str, Any] = {}
-        self.fronts: dict[str, Any] = {}
-        self.buffers: dict[str, Any] = {}
-        self.textures: dict[str, Any] = {}
 
 
 class Renderer:
@@ -115,9 +64,9 @@ class Renderer:
             unwrap(context, head, "M_Face", face_texels),
             unwrap(context, head, "M_BackHead", face_texels * BACK_TEXELS // FACE_TEXELS),
         )
-        self._grain = self._texture(_grain(), 4, repeat=True)
+        self._grain = load_texture(context, grain(), repeat=True)
         self._load_head(head_mesh(self.body, openness(context, head)))
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
 
     def close(self) -> None:
         """Release everything; nothing can be drawn afterwards."""
@@ -148,14 +97,6 @@ class Renderer:
                     program[name].value = unit
         return programs
 
-    def _texture(self, pixels: np.ndarray, channels: int, repeat: bool = False) -> Any:
-        context = self._context
-        texture = context.texture(pixels.shape[1::-1], channels, np.ascontiguousarray(pixels).tobytes())
-        texture.build_mipmaps()
-        texture.filter = (context.LINEAR_MIPMAP_NEAREST, context.LINEAR)
-        texture.repeat_x = texture.repeat_y = repeat
-        return texture
-
     def _load_head(self, mesh: HeadMesh) -> None:
         context = self._context
         self._source = mesh.source
@@ -167,8 +108,8 @@ class Renderer:
             triangles = triangles if len(triangles) else np.zeros((1, 3), "i4")  # a crude head has no cavity
             program = self._programs[{"face": "skin", "back": "skin", "cavity": "mouth"}.get(name, name)]
             content = [
-                (self._moving, *_used(program, "3f 3f", ("position", "normal"))),
-                (constant, *_used(program, "2f 4f", ("uv", "extra"))),
+                (self._moving, *used(program, "3f 3f", ("position", "normal"))),
+                (constant, *used(program, "2f 4f", ("uv", "extra"))),
             ]
             self._groups[name] = context.vertex_array(program, content, context.buffer(triangles.tobytes()))
         # the back of the head shades nothing that is seen
@@ -180,15 +121,15 @@ class Renderer:
     def person(self, look: Look) -> Iterator[Person]:
         """A person ready to be drawn; one at a time."""
         person = Person(self.body, look)
-        loaded = _Loaded(person)
+        loaded = Loaded(person)
         try:
             for name, tile, part in (("face", self._tiles[0], 0), ("back", self._tiles[1], 1)):
                 first, second = paint_skin(tile, self.body.anatomy, look, part)
                 loaded.textures[name] = (
-                    loaded.hold(self._texture(first, 4)),
-                    loaded.hold(self._texture(second, 4)),
+                    loaded.hold(load_texture(self._context, first)),
+                    loaded.hold(load_texture(self._context, second)),
                 )
-            loaded.textures["cloth"] = loaded.hold(self._texture(person.cloth, 4))
+            loaded.textures["cloth"] = loaded.hold(load_texture(self._context, person.cloth))
             loaded.textures["cloth"].repeat_x = True
             for name in _PIECES:
                 piece = getattr(person, name)
@@ -200,14 +141,14 @@ class Renderer:
             self._loaded = None
             loaded.release()
 
-    def _load_piece(self, loaded: _Loaded, name: str, piece: Piece) -> None:
+    def _load_piece(self, loaded: Loaded, name: str, piece: Piece) -> None:
         packed = piece.packed()
         program = self._programs["cloth" if name == "torso" else "piece"]
         positions = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, :3]).tobytes(), dynamic=True))
         rest = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, 3:]).tobytes()))
         triangles = loaded.hold(self._context.buffer(piece.triangles.astype("i4").tobytes()))
         names = ("normal", "tangent", "color", "uv")
-        content = [(positions, "3f", "position"), (rest, *_used(program, "3f 3f 3f 2f", names))]
+        content = [(positions, "3f", "position"), (rest, *used(program, "3f 3f 3f 2f", names))]
         loaded.arrays[name] = loaded.hold(self._context.vertex_array(program, content, triangles))
         loaded.buffers[name] = positions
         if name in _SHADOWED:
@@ -353,7 +294,7 @@ class Renderer:
             }
         )
 
-    def _draw_shadow(self, loaded: _Loaded) -> None:
+    def _draw_shadow(self, loaded: Loaded) -> None:
         self._shadow_target.use()
         self._context.enable_only(self._context.DEPTH_TEST)
         self._shadow_target.clear(depth=1.0)
@@ -362,7 +303,7 @@ class Renderer:
             self._set({"sway": float(name == "torso")}, "depth_piece")
             array.render()
 
-    def _draw_person(self, loaded: _Loaded, mouth_open: bool = True) -> None:
+    def _draw_person(self, loaded: Loaded, mouth_open: bool = True) -> None:
         context, look = self._context, loaded.person.look
         self._shadow_depth.use(0)
         self._grain.use(3)
@@ -414,18 +355,3 @@ def compose(layer: np.ndarray, background: np.ndarray) -> np.ndarray:
     rest = 255 - layer[..., 3]
     behind = cv2.multiply(background, cv2.merge([rest, rest, rest]), scale=1 / 255)
     return cv2.add(np.ascontiguousarray(layer[..., :3]), behind)
-
-
-def _used(program: Any, layout: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """A buffer's layout and names, with padding for what the compiler dropped."""
-    formats = [
-        form if name in program else f"{4 * int(form[0])}x" for form, name in zip(layout.split(), names, strict=True)
-    ]
-    return (" ".join(formats), *(name for name in names if name in program))
-
-
-def _grain(size: int = 256) -> np.ndarray:
-    """Four channels of noise (size, size, 4) uint8."""
-    rng = np.random.default_rng(0)
-    layers = [pixel_noise(rng, size, grain) for grain in (2, 6, 9, 16)]
-    return np.clip(127.5 + 48 * np.dstack(layers), 0, 255).astype(np.uint8)

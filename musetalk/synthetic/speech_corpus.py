@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from musetalk.synthetic.sentences import EVERY
 from musetalk.synthetic.speech import random_utterance
 from musetalk.synthetic.visemes import mouth_curves
 
@@ -33,14 +34,21 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     os.replace(partial, path)
 
 
-def write_speech(folder: Path, first: int, count: int, seed: int) -> None:
-    """Write utterances `first` … `first + count - 1`; those that exist are kept."""
+def write_speech(folder: Path, first: int, count: int, seed: int, pool: str = EVERY) -> None:
+    """Write utterances `first` … `first + count - 1`; those that exist are kept.
+
+    Args:
+        folder: Where `<number>.npz` go.
+        first, count: Numbers.
+        seed: Other seeds give other utterances.
+        pool: Of voices and sentences, one of `sentences.POOLS`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(first, first + count):
         path = folder / f"{index:05d}.npz"
         if path.exists():
             continue
-        utterance = random_utterance(np.random.default_rng((seed, index)), 8.0, 14.0)
+        utterance = random_utterance(np.random.default_rng((seed, index)), 8.0, 14.0, pool=pool)
         save_arrays(
             path,
             audio=np.round(np.clip(utterance.audio, -1, 1) * 32767).astype(np.int16),

@@ -22,8 +22,10 @@ from streaming_factory import (
 
 from musetalk.avatar.prepared import ping_pong_index
 from musetalk.errors import UsageError
-from musetalk.streaming.engine import Kind, SpeechEngine, StreamSettings
+from musetalk.streaming.engine import SpeechEngine
+from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.sound_units import SoundUnits
+from musetalk.streaming.stream_frame import Kind
 
 DELAY = Fraction(16, 100)  # four frames
 AT_ONCE = StreamSettings(delay=DELAY, blend_frames=0)
@@ -279,6 +281,19 @@ def test_in_real_time_the_end_is_the_end_of_the_sound():
     simulation.engine.end()
     frames = simulation.run(40)
     assert simulation.engine.over and kinds(frames) == "iiii" + "s" * 10
+
+
+def test_all_sound_that_is_not_shown_yet_is_buffered():
+    simulation = Simulation(paced=False)
+    simulation.engine.push(speech(*[50] * 40))
+    for _ in range(4):
+        assert simulation.engine.buffered == pytest.approx(40 / 25)
+        simulation.work_once()
+    assert simulation.engine.buffered == pytest.approx(40 / 25)
+    shown = len(simulation.take())
+    assert shown > 0 and simulation.engine.buffered == pytest.approx((40 - shown) / 25)
+    simulation.engine.interrupt()
+    assert simulation.engine.buffered == 0
 
 
 def test_much_sound_at_once_is_not_held_twice():

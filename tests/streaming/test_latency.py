@@ -1,5 +1,5 @@
-from musetalk.streaming.engine import FrameTiming
 from musetalk.streaming.latency import Histogram, Latency
+from musetalk.streaming.stream_frame import FrameTiming
 
 
 def test_percentiles_are_those_of_the_durations():

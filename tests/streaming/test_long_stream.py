@@ -19,8 +19,8 @@ from musetalk.media.pcm import open_pcm
 from musetalk.media.pcm_format import PcmFormat
 from musetalk.media.stream_output import StreamOutput
 from musetalk.pipeline.settings import DubSettings
-from musetalk.streaming.engine import Kind
 from musetalk.streaming.stream import build_engine
+from musetalk.streaming.stream_frame import Kind
 
 SPEECH = Path(__file__).parent.parent.parent / "assets" / "demo" / "speech.wav"
 FPS = Fraction(25)

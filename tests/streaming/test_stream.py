@@ -17,9 +17,11 @@ from musetalk.avatar.avatar import Avatar
 from musetalk.pipeline.settings import DubSettings
 from musetalk.pipeline.speaking import speak
 from musetalk.pipeline.stages import Stages
-from musetalk.streaming.engine import Kind, SpeechEngine, StreamSettings
+from musetalk.streaming.engine import SpeechEngine
+from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.sound_units import SoundUnits
 from musetalk.streaming.stream import SpeechStream
+from musetalk.streaming.stream_frame import Kind
 
 FPS = Fraction(25)
 AT_ONCE = StreamSettings(blend_frames=0)
