@@ -12,20 +12,18 @@ from musetalk.evaluation.lse.network import LseSyncNet, load_lse_syncnet
 from musetalk.evaluation.lse.scoring import VideoLse, score_frames, score_tracks
 from musetalk.evaluation.metrics import FACT, HIGHER, LOWER, ZERO, Metric
 from musetalk.evaluation.sync_offset import MAX_SHIFT, RUN_WINDOWS, RUNS, SyncOffset, clip_offset, window_starts
-from musetalk.evaluation.track import FaceTrack
 from musetalk.evaluation.values import NotMeasurable
 from musetalk.evaluation.weights_needed import LSE_SYNCNET, SYNCNET_CONFIG, SYNCNET_WEIGHTS, needed
 from musetalk.face import s3fd
-from musetalk.face.landmarks import Box
 from musetalk.media.frames import open_source
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.pipeline.generator import cut_face
-from musetalk.training.crops import has_area, union_box
+from musetalk.training.crops import clip_boxes
 
 FPS = 25
-EXTRA_MARGIN = 10
-"""Pixels that the crops of the project's SyncNet are lowered by, as in its training."""
+GEOMETRY, EXTRA_MARGIN = "inference", 10
+"""How the faces of the project's SyncNet are cut, as in its training: the box of dubbing, lowered by so many pixels."""
 
 
 def lse(evidence: Evidence) -> VideoLse:
@@ -78,7 +76,8 @@ def _syncnet(evidence: Evidence) -> SyncOffset:
     track = evidence.generated
     if track.fps != FPS:
         raise NotMeasurable(f"is for videos of {FPS} fps (--fair makes them so)")
-    boxes = crop_boxes(track)
+    shape = track.height, track.width
+    boxes = clip_boxes(track.landmarks, track.detections, shape, GEOMETRY, EXTRA_MARGIN)
     has_face = np.array([box is not None for box in boxes], bool)
     length = network.shapes.num_frames
     starts = window_starts(has_face, length, RUNS, RUN_WINDOWS)
@@ -92,16 +91,6 @@ def _syncnet(evidence: Evidence) -> SyncOffset:
     if found is None:
         raise NotMeasurable(f"no {length} frames in a row show a face")
     return found
-
-
-def crop_boxes(track: FaceTrack) -> list[Box | None]:
-    """What the project's SyncNet sees of each frame: box around detection and landmarks, lowered; None: no face."""
-    shape = track.height, track.width
-    boxes: list[Box | None] = []
-    for detection, landmarks, seen in zip(track.detections, track.landmarks, track.seen.tolist(), strict=True):
-        box = union_box(detection, landmarks, shape, EXTRA_MARGIN) if seen else None
-        boxes.append(box if has_area(box) else None)
-    return boxes
 
 
 def offset_curves(evidence: Evidence) -> dict[str, np.ndarray]:

@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from musetalk.evaluation.sync_offset import SyncOffset, clip_offset
-from musetalk.face.boxes import SMOOTHING_RADIUS
-from musetalk.face.landmarks import Box
 from musetalk.models.syncnet import SyncNet, load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.training.audio_store import open_samples
 from musetalk.training.clip_meta import ClipMeta
 from musetalk.training.clip_store import RegionFile
-from musetalk.training.crops import cut, has_area, inference_boxes, lowered, union_box
+from musetalk.training.crops import clip_boxes, cut
 from musetalk.training.preprocess.sync import SyncCheck, SyncScore
 
 EXTRA_MARGIN = 10
@@ -22,7 +20,7 @@ EXTRA_MARGIN = 10
 
 
 def score_clip(
-    network: SyncNet, meta: ClipMeta, geometry: str = "published", margin: float = EXTRA_MARGIN
+    network: SyncNet, meta: ClipMeta, geometry: str = "inference", margin: float = EXTRA_MARGIN
 ) -> SyncOffset | None:
     """The offset of a clip whose sound and regions are written.
 
@@ -40,7 +38,8 @@ def score_clip(
     """
     if meta.regions_path is None:
         return None
-    regions, boxes = RegionFile(meta.regions_path), clip_boxes(meta, geometry, margin)
+    regions = RegionFile(meta.regions_path)
+    boxes = clip_boxes(meta.landmarks, meta.detections, meta.video_size, geometry, margin)
 
     def face_at(frame: int) -> np.ndarray:
         box, region = boxes[frame], regions.read(frame)
@@ -49,20 +48,6 @@ def score_clip(
 
     has_face = np.array([box is not None and regions.has(frame) for frame, box in enumerate(boxes)], bool)
     return clip_offset(network, has_face, face_at, open_samples(meta.wav_path))
-
-
-def clip_boxes(meta: ClipMeta, geometry: str, margin: float) -> list[Box | None]:
-    """The crop of every frame of a clip; None for frames without a face, or with nothing of one inside the picture."""
-    shape = meta.video_size
-    if geometry == "inference":
-        found = inference_boxes(meta.landmarks, meta.detections, shape, 0, meta.frames, SMOOTHING_RADIUS)
-        boxes = [box if box is None else lowered(box, margin, shape) for box in found]
-    else:
-        boxes = [
-            union_box(detection, landmarks, shape, margin) if seen else None
-            for detection, landmarks, seen in zip(meta.detections, meta.landmarks, meta.has_face, strict=True)
-        ]
-    return [box if has_area(box) else None for box in boxes]
 
 
 def load_sync_check(config: Path, weights: Path | None = None, device: str = "cpu") -> SyncCheck:

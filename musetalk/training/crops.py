@@ -7,7 +7,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from musetalk.face.boxes import face_box, lower_chin, smooth_faces
+from musetalk.face.boxes import SMOOTHING_RADIUS, face_box, lower_chin, smooth_faces
 from musetalk.face.landmarks import OUTER_LIPS, Box, Face
 from musetalk.pipeline.generator import cut_face
 
@@ -72,6 +72,33 @@ def _face(landmarks: np.ndarray, detection: np.ndarray) -> Face | None:
         return None
     x1, y1, x2, y2 = detection.tolist()
     return Face(landmarks.astype(np.float64), (x1, y1, x2, y2))
+
+
+def clip_boxes(
+    landmarks: np.ndarray, detections: np.ndarray, frame_shape: tuple[int, int], geometry: str, margin: float
+) -> list[Box | None]:
+    """The crop of every frame of a video, as a SyncNet sees it.
+
+    Args:
+        landmarks: (n, 68, 2), NaN where a frame has no face.
+        detections: (n, 4) alike.
+        frame_shape: (height, width).
+        geometry: `inference`, the box that dubbing works in, or `published`, that around detection and landmarks.
+        margin: Pixels of the frame that the lower edge is moved down.
+
+    Returns:
+        None for frames without a face, or with nothing of one inside the picture.
+    """
+    if geometry == "inference":
+        found = inference_boxes(landmarks, detections, frame_shape, 0, len(landmarks), SMOOTHING_RADIUS)
+        boxes = [box if box is None else lowered(box, margin, frame_shape) for box in found]
+    else:
+        seen = np.isfinite(detections[:, 0]) & np.isfinite(landmarks[:, 0, 0])
+        boxes = [
+            union_box(detection, points, frame_shape, margin) if known else None
+            for detection, points, known in zip(detections, landmarks, seen.tolist(), strict=True)
+        ]
+    return [box if has_area(box) else None for box in boxes]
 
 
 def lowered(box: Box, margin: float, frame_shape: tuple[int, int]) -> Box:

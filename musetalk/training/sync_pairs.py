@@ -36,7 +36,7 @@ class SyncSamplesConfig:
     val_list: Path | list[ListEntry] = Path("dataset/HDTF/val.txt")
     train_bs: int = setting(64, at_least=1)
     num_workers: int = setting(8, at_least=0)
-    geometry: str = setting("published", choices=GEOMETRIES)
+    geometry: str = setting("inference", choices=GEOMETRIES)
     crop_type: str = setting(DYNAMIC_MARGIN, choices=CROP_TYPES)
     cropping_jaw2edge_margin_mean: float = 10.0
     cropping_jaw2edge_margin_std: float = setting(10.0, at_least=0)

@@ -24,7 +24,7 @@ from musetalk.evaluation.perceptual.arcface import ArcFace
 from musetalk.evaluation.perceptual.inception import FidInception
 from musetalk.evaluation.perceptual.lpips import Lpips
 from musetalk.evaluation.perceptual.metrics import PERCEPTUAL, csim, fid, lpips
-from musetalk.evaluation.sync_metrics import SYNC, crop_boxes, lse, lse_of_frames, offset_curves, syncnet
+from musetalk.evaluation.sync_metrics import SYNC, lse, lse_of_frames, offset_curves, syncnet
 from musetalk.evaluation.track import measure_track
 from musetalk.evaluation.values import NotMeasurable
 from musetalk.evaluation.weights_needed import (
@@ -143,13 +143,6 @@ def test_the_project_s_syncnet_is_for_25_fps(media, tmp_path):
     evidence.generated = measure_track(media / "a.mp4", Finder([POINTS] * 100), Fraction(30))
     with pytest.raises(NotMeasurable, match="25 fps"):
         syncnet(evidence)
-
-
-def test_crops_are_those_of_training_and_missing_where_there_is_no_face(media):
-    track = measure_track(media / "a.mp4", Finder([POINTS, None] * 15))
-    boxes = crop_boxes(track)
-    assert boxes[1] is None and boxes[0] is not None
-    assert boxes[0][3] == int(POINTS[:, 1].max()) + 10
 
 
 @pytest.fixture(scope="module")

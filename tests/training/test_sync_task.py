@@ -20,7 +20,8 @@ from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.schema import read_settings
 from musetalk.training.audio_store import open_samples
 from musetalk.training.clip_meta import read_meta, write_list
-from musetalk.training.clip_sync import clip_boxes, load_sync_check, score_clip
+from musetalk.training.clip_sync import load_sync_check, score_clip
+from musetalk.training.crops import clip_boxes
 from musetalk.training.dataset import ClipDataset, open_dataset
 from musetalk.training.log import read_rows
 from musetalk.training.sample import SampleSettings
@@ -178,14 +179,16 @@ def test_every_file_of_the_repository_is_read(path: Path) -> None:
 def test_crops_of_a_clip_cover_its_faces(data: Path) -> None:
     meta = read_meta(write_clip(data / "gaps", "gaps", 20, 3, no_face=(4, 5)))
     for geometry in ("published", "inference"):
-        boxes = clip_boxes(meta, geometry, 10)
+        boxes = clip_boxes(meta.landmarks, meta.detections, meta.video_size, geometry, 10)
         assert [frame for frame, box in enumerate(boxes) if box is None] == [4, 5]
         for box, landmarks in zip(boxes, meta.landmarks, strict=True):
             if box is not None:
                 lips = landmarks[48:68]
                 assert box[0] < lips[:, 0].min() and lips[:, 0].max() < box[2]
                 assert box[1] < lips[:, 1].min() and lips[:, 1].max() < box[3]
-    low, high = (clip_boxes(meta, "published", margin)[0] for margin in (10, 0))
+    low, high = (
+        clip_boxes(meta.landmarks, meta.detections, meta.video_size, "published", margin)[0] for margin in (10, 0)
+    )
     assert low is not None and high is not None and low[3] - high[3] == 10
 
 
