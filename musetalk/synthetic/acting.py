@@ -41,6 +41,7 @@ class Performance:
         kind: One of KINDS; of a twin one of TWIN_KINDS.
         voice: `engine:voice`, or "" where nobody speaks.
         stress: (frames,) 0…1: how loud the clean speech is.
+        audible: Whether the sound is what the mouth says; a mouth that laughs without a sound says nothing.
     """
 
     audio: np.ndarray
@@ -49,6 +50,7 @@ class Performance:
     kind: str
     voice: str
     stress: np.ndarray
+    audible: bool = True
 
 
 def random_performance(
@@ -89,7 +91,7 @@ def random_twin(rng: np.random.Generator, frames: int, pool: str = EVERY) -> Per
     if kind == LAUGHING:
         curves, _ = _laugh(rng, frames)
         still = replace(still, take=Take.of(curves))
-    return replace(still, audio=_recorded(still.audio, rng), kind=kind)
+    return replace(still, audio=_recorded(still.audio, rng), kind=kind, audible=kind != LAUGHING)
 
 
 def _quiet(frames: int) -> Performance:

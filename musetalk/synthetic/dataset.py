@@ -166,13 +166,13 @@ class ClipMaker:
                         task.size,
                         task.size,
                         Fraction(FRAME_RATE),
-                        audio=None if suffix else task.path(".wav"),
+                        audio=task.path(f"{suffix}.wav") if performance.audible else None,
                         frame_count=task.frames,
                         ffmpeg=self._ffmpeg,
                         crf=quality,
                     )
                 )
-                for suffix in ("", _TWIN)[: len(performances)]
+                for suffix, performance in zip(("", _TWIN), performances, strict=False)
             ]
             takes = [performance.take for performance in performances]
             for shots in film_takes(self._renderer, performer, motion, takes, noise_seed):

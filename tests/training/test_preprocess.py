@@ -439,22 +439,27 @@ def test_a_clip_is_split_where_the_face_jumps(folder):
     assert not Path("clips/x_clip000_part0.mp4").exists()
 
 
-def test_a_twin_is_named_by_its_clip_and_in_no_list(folder):
+def test_a_clip_and_its_twin_name_each_other(folder):
     write_numbered(folder / "raw" / "x.mp4", 60)
     write_numbered(folder / "raw" / "x.twin.mp4", 60)
     write_numbered(folder / "raw" / "y.mp4", 30)
     write_numbered(folder / "raw" / "z.mp4", 30)
     write_numbered(folder / "raw" / "z.twin.mp4", 40)  # not the same frames
     assert run() == 0
-    assert clip_names("train.txt") == ["x_clip000", "x_clip001", "x_clip002", "y_clip000", "z_clip000"]
+    clips = [f"{name}_clip00{number}" for name in ("x", "x.twin") for number in range(3)]
+    clips += ["y_clip000", "z_clip000", "z.twin_clip000", "z.twin_clip001"]
+    assert clip_names("train.txt") == clips
     for name, twin in (("x_clip001", "x.twin_clip001"), ("x_clip002", "x.twin_clip002")):
         meta, other = read_meta(f"meta/{name}.json"), read_meta(f"meta/{twin}.json")
         assert meta.twin == Path(f"meta/{twin}.json")
-        assert other.isvalid and other.twin is None
+        assert other.isvalid and other.twin == Path(f"meta/{name}.json")
         assert (meta.frames, meta.first_frame) == (other.frames, other.first_frame)
     assert read_meta("meta/y_clip000.json").twin is None
-    assert read_meta("meta/z_clip000.json").twin is None
-    assert summary_of(folder)["twins"] == 3 + 2
+    assert read_meta("meta/z_clip000.json").twin is None and read_meta("meta/z.twin_clip000.json").twin is None
+    assert summary_of(folder)["twins"] == 0
+    before = written(folder)
+    assert run() == 0
+    assert not made_again(folder, before)
     # A twin that goes away or comes changes the clips that name it, and no others.
     before = written(folder)
     (folder / "raw" / "x.twin.mp4").unlink()
@@ -472,6 +477,8 @@ def test_a_twin_needs_no_sound(folder):
     np.savez("raw/x.twin.landmarks.npz", landmarks=true_landmarks(30))
     assert run() == 0
     assert read_meta("meta/x_clip000.json").twin == Path("meta/x.twin_clip000.json")
+    assert read_meta("meta/x.twin_clip000.json").twin is None
+    assert clip_names("train.txt") == ["x_clip000"] and summary_of(folder)["twins"] == 1
 
 
 def test_videos_of_one_name_do_not_collide(folder):

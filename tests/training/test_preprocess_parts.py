@@ -323,11 +323,12 @@ def test_clips_out_of_sync_are_dropped(tmp_path, monkeypatch):
     config, _ = read_settings(PreprocessConfig, Path("preprocess.yaml"))
     config = replace(config, syncnet=Path("net.pt"))
     summary = preprocess(config, "truth", find_ffmpeg(), sync_check=late_in_odd_clips)
-    assert [clip.name for clip in summary.kept] == ["x_clip000", "x_clip002"]
-    assert summary_of(tmp_path)["dropped_names"] == {"out of sync": ["x_clip001"]}
-    assert summary.twins == 3 and not Path("clips/x_clip001.mp4").exists()
+    kept = ["x_clip000", "x_clip002", "x.twin_clip000", "x.twin_clip002"]
+    assert [clip.name for clip in summary.kept] == kept
+    assert summary_of(tmp_path)["dropped_names"] == {"out of sync": ["x.twin_clip001", "x_clip001"]}
+    assert not Path("clips/x_clip001.mp4").exists()
     wider = replace(config, sync_max_offset=5)
-    assert len(preprocess(wider, "truth", find_ffmpeg(), sync_check=late_in_odd_clips).kept) == 3
+    assert len(preprocess(wider, "truth", find_ffmpeg(), sync_check=late_in_odd_clips).kept) == 6
 
 
 # Processes

@@ -142,8 +142,7 @@ class ClipMaker:
         if known is None or known.regions != done.regions:
             self._store(clip, track)
         meta = self._meta(task, track, part)
-        # The mouth of a twin is another than that of the sound.
-        if task.video.twin_of is None and not self._is_in_sync(meta):
+        if task.record.speaks and not self._is_in_sync(meta):
             return self._drop(task, track, replace(part, reason=OUT_OF_SYNC))
         write_meta(layout.meta(part.name), meta)
         return replace(done, bytes=tuple(sizes(media_files(layout, part.name))))

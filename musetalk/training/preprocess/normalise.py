@@ -48,6 +48,7 @@ class VideoRecord:
         frame_size: [height, width].
         bytes: Sizes of picture and sound.
         dropped: Why nothing is made of the video.
+        speaks: Whether the sound is its own; a twin without one has silence in its place.
     """
 
     settings: str
@@ -56,6 +57,7 @@ class VideoRecord:
     frame_size: tuple[int, int] = (0, 0)
     bytes: tuple[int, ...] = ()
     dropped: str | None = None
+    speaks: bool = True
 
 
 def settings_of(video: RawVideo) -> str:
@@ -116,6 +118,7 @@ def _normalise(video: RawVideo, settings: str, layout: Layout, ffmpeg: str) -> V
         frames if sounding >= frames else sounding // CUT_UNIT * CUT_UNIT,
         (info.height + info.height % 2, info.width + info.width % 2),  # as the writer makes them
         tuple(sizes([picture, sound])),
+        speaks=has_sound,
     )
 
 

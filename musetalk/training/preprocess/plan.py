@@ -30,7 +30,7 @@ class RawVideo:
         name: Its path in the raw folder without suffix, with slashes; all that is made of it has this name.
         path: The file.
         twin_of: Name of the video that shows the same frames with another mouth, where this one is called
-            `<that>.twin`; such a video goes in no list, and needs no sound.
+            `<that>.twin`. Without a sound such a video is there for its picture alone, and goes in no list.
     """
 
     name: str

@@ -7,13 +7,14 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from musetalk.errors import InputError, MuseTalkError, WeightsError
 from musetalk.models.versions import VERSIONS
 from musetalk.pipeline.backends import choose_backends
-from musetalk.training.clip_meta import write_list
+from musetalk.training.clip_meta import read_meta, write_list, write_meta
 from musetalk.training.files import PARTIAL, cannot_write, remove, write_whole
 from musetalk.training.preprocess.maker import ClipMaker
 from musetalk.training.preprocess.normalise import VideoRecord, read_record, settings_of
@@ -115,6 +116,7 @@ def preprocess(
         # Twins come first: the JSON of a clip names its twin where that has become a clip.
         run.make_windows([video for video in videos if video.twin_of is not None], "twins")
         run.make_windows([video for video in videos if video.twin_of is None], "clips")
+        run.join_twins(videos)
         summary = run.summed_up(videos)
         write_lists(config, layout, summary)
         write_whole(layout.summary, summary_json(summary).encode())
@@ -195,6 +197,21 @@ class _Run:
         clips = clips_of(self._windows.get(twin, ()))
         return [((clip.start, clip.stop), self._layout.meta(clip.name)) for clip in clips if clip.reason is None]
 
+    def join_twins(self, videos: Sequence[RawVideo]) -> None:
+        """Let the clips of a twin that has a sound of its own name the clips whose twin they are: both teach."""
+        for video in videos:
+            record = self._videos.get(video.name)
+            if video.twin_of is None or record is None or not record.speaks:
+                continue
+            theirs = clips_of(self._windows.get(video.twin_of, ()))
+            known = {(clip.start, clip.stop): self._layout.meta(clip.name) for clip in theirs if clip.reason is None}
+            if video.twin_of not in self._videos or self._videos[video.twin_of].frames != record.frames:
+                known = {}
+            for clip in clips_of(self._windows.get(video.name, ())):
+                path, twin = self._layout.meta(clip.name), known.get((clip.start, clip.stop))
+                if clip.reason is None and (meta := read_meta(path)).twin != twin:
+                    write_meta(path, replace(meta, twin=twin))
+
     def _do(self, tasks: Sequence[Task], step: str) -> Iterator[Done[Task]]:
         """Those of the tasks that succeed."""
         self._advance(step, 0, len(tasks))
@@ -220,7 +237,7 @@ class _Run:
             for clip in clips:
                 if clip.reason is not None:
                     summary.drop(clip.name, clip.reason)
-                elif video.twin_of is None:
+                elif video.twin_of is None or self._videos[video.name].speaks:
                     summary.kept.append(clip)
                 else:
                     summary.twins += 1

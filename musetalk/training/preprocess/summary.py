@@ -23,7 +23,7 @@ class Summary:
         dropped: Names of clips, or of videos of which nothing was made, by reason.
         failed: Videos and clips that could not be read, by name.
         train, val: Clips in each list.
-        twins: Clips that are another's twin; they are in no list.
+        twins: Clips that are another's twin and have no sound; they are in no list.
         reused: Windows that were finished before.
         notes: More lines for the user.
     """
@@ -58,7 +58,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines = [
         f"{summary.videos} videos; kept {len(summary.kept)} clips, {duration(summary.seconds)}: "
         f"{summary.train} for training, {summary.val} for validation"
-        + (f", {summary.twins} twins" if summary.twins else "")
+        + (f", {summary.twins} silent twins" if summary.twins else "")
         + (f" ({summary.reused} windows were finished before)" if summary.reused else "")
     ]
     for reason, names in _ordered(summary.dropped).items():
