@@ -13,7 +13,7 @@ from musetalk.mini.export import export_model
 from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.speech_corpus import write_speech
 
-STEPS = ("speech", "heads", "clips", "vae", "audio", "syncnet", "stage1", "stage2", "export")
+STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export")
 CONFIGS = Path("configs") / "training" / "mini"
 SPLITS = (TRAIN, HELD_OUT)
 
@@ -69,7 +69,8 @@ class Recipe:
         if step == "clips":
             return [[*python, "scripts.preprocess", "--config", str(CONFIGS / "preprocess.yaml"), *self._clips()]]
         places = training_overrides(step, self.work)
-        return [[*python, "scripts.train", step, "--config", str(CONFIGS / f"{step}.yaml"), *places, *overrides]]
+        task = "vae" if step == "decoder" else step
+        return [[*python, "scripts.train", task, "--config", str(CONFIGS / f"{step}.yaml"), *places, *overrides]]
 
     def _heads(self, split: str) -> list[str]:
         count = self.clips if split == "train" else max(2, self.clips // 10)
@@ -104,10 +105,12 @@ def training_overrides(step: str, work: Path) -> list[str]:
         values |= {"train.samples.train_list": train, "train.samples.val_list": held_out}
     elif step == "vae":
         values = out | lists
+    elif step == "decoder":
+        values = out | lists | {"init": results / "vae" / "mini" / "vae"}
     else:
         values = out | lists | {
             "pretrained_model_name_or_path": results,
-            "vae_type": "vae/mini/vae",
+            "vae_type": "decoder/mini/vae",
             "whisper_path": results / "audio" / "mini" / "audio_encoder",
             "data.audio_features": work / "features",
         }

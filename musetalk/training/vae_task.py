@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from musetalk.errors import InputError
+from musetalk.errors import ConfigError, InputError
 from musetalk.models.config_file import read_network_config
-from musetalk.models.vae import build_vae, to_bgr, to_unit_range
+from musetalk.models.vae import build_vae, load_vae, to_bgr, to_unit_range
 from musetalk.schema import setting
 from musetalk.training.adversary import Adversary, build_adversary
 from musetalk.training.clip_meta import read_list, read_meta
@@ -74,8 +74,12 @@ class VaeConfig(RunConfig):
 
     Attributes:
         network: JSON of a diffusers AutoencoderTiny or AutoencoderKL.
+        init: Folder of a VAE to go on from, in the place of `network`; null: from random weights.
+        decoder_only: Leave the encoder of `init` as it is: what was trained on its latents still fits.
     """
 
+    init: Path | None = None
+    decoder_only: bool = False
     network: Path = Path("configs/training/networks/mini_vae.json")
     data: VaeDataConfig = field(default_factory=VaeDataConfig)
     loss_params: VaeLossConfig = field(default_factory=VaeLossConfig)
@@ -227,7 +231,11 @@ class VaeTask:
         losses = config.loss_params
         tiny = type(network).__name__ == "AutoencoderTiny"
         weights = {"image_loss": losses.image_loss, "gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss}
-        if tiny:
+        self.decoder_only = config.decoder_only
+        if self.decoder_only:
+            network.requires_grad_(False)
+            network.decoder.requires_grad_(True)
+        elif tiny:
             weights |= {"color_loss": losses.color_loss, "bound_loss": losses.bound_loss}
         self.weights = {name: weight for name, weight in weights.items() if weight}
 
@@ -263,13 +271,16 @@ class VaeTask:
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """The folder of a diffusers network: config.json and safetensors.
 
-        Its scaling_factor gives the latents of the fixed pictures unit deviation, as the published 0.18215 does.
+        Its scaling_factor gives the latents of the fixed pictures unit deviation, as the published 0.18215 does; with
+        decoder_only it stays.
         """
         vae: Any = networks["vae"]
-        device = next(vae.parameters()).device
-        with torch.no_grad():
-            latents = torch.cat([vae.encode(piece) for piece in to_unit_range(self.fixed, device).split(4)])
-        config = {**vae.network.config, "scaling_factor": float(1 / latents.float().std())}
+        config = dict(vae.network.config)
+        if not self.decoder_only:
+            device = next(vae.parameters()).device
+            with torch.no_grad():
+                latents = torch.cat([vae.encode(piece) for piece in to_unit_range(self.fixed, device).split(4)])
+            config["scaling_factor"] = float(1 / latents.float().std())
         export_pretrained(vae.network, folder / "vae", config)
 
     def warnings(self) -> list[str]:
@@ -281,10 +292,20 @@ class VaeTask:
 
 
 def build_vae_task(config: VaeConfig, accelerator: Any, say: Callable[[str], None]) -> VaeTask:
-    """The task of a settings file."""
-    network = build_vae(read_network_config(config.network), config.network)
-    if type(network).__name__ == "AutoencoderTiny":
-        lay_color_path(network.decoder, torch.eye(3), channels=(0, 1, 2))
+    """The task of a settings file.
+
+    Raises:
+        ConfigError: decoder_only without init.
+        WeightsError: init cannot be loaded.
+    """
+    if config.init is not None:
+        network = load_vae(config.init).network.requires_grad_(True)
+    elif config.decoder_only:
+        raise ConfigError("decoder_only is set, but no VAE whose encoder is kept", "Set init to its folder.")
+    else:
+        network = build_vae(read_network_config(config.network), config.network)
+        if type(network).__name__ == "AutoencoderTiny":
+            lay_color_path(network.decoder, torch.eye(3), channels=(0, 1, 2))
     data = config.data
     adversaries = {}
     if config.loss_params.gan_loss:

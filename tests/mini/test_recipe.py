@@ -13,10 +13,10 @@ from musetalk.training.preprocess.settings import PreprocessConfig
 from musetalk.training.tasks import TASK_TYPES
 
 
-@pytest.mark.parametrize("step", ["vae", "audio", "syncnet", "stage1", "stage2"])
+@pytest.mark.parametrize("step", ["vae", "decoder", "audio", "syncnet", "stage1", "stage2"])
 def test_each_training_step_reads_its_settings_and_places(step: str, tmp_path: Path) -> None:
     config, warnings = read_settings(
-        TASK_TYPES[step][0], CONFIGS / f"{step}.yaml", training_overrides(step, tmp_path)
+        TASK_TYPES["vae" if step == "decoder" else step][0], CONFIGS / f"{step}.yaml", training_overrides(step, tmp_path)
     )
     run = getattr(config, "train", config)
     assert run.folder == tmp_path / "trained" / step / "mini"

@@ -9,7 +9,7 @@ import torch
 from clip_factory import write_clips
 from model_factory import TINY_VAE
 
-from musetalk.errors import InputError
+from musetalk.errors import ConfigError, InputError
 from musetalk.models.vae import build_vae, load_vae
 from musetalk.training.color_path import COLOR_SCALE, lay_color_path
 from musetalk.training.config import ListEntry
@@ -37,6 +37,24 @@ def test_trains_and_exports_a_vae_that_inference_loads(tmp_path: Path) -> None:
     assert rows[-1]["psnr"] > 0
     vae = load_vae(tmp_path / "out/test/vae")
     assert vae.encode(torch.zeros(1, 3, 64, 64)).shape == (1, 4, 8, 8)
+
+
+def test_a_decoder_is_trained_on_for_latents_that_stay(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "data", 2)
+    overrides = [
+        f"output_dir={tmp_path / 'out'}", f"data.train_list={clips}", f"data.val_list={clips}", "data.train_bs=2",
+        "data.num_workers=0", "data.crop=64", "num_images_to_keep=1", "solver.max_train_steps=2", "val_freq=2",
+        "solver.mixed_precision=fp32", "decoder_only=true", "solver.lr_warmup_steps=0",
+    ]  # fmt: skip
+    settings = Path("configs/training/vae.yaml")
+    with pytest.raises(ConfigError, match="decoder_only"):
+        train("vae", settings, overrides)
+    assert train("vae", settings, [*overrides, "init=models/mini/vae"]) == 0
+    before, after = load_vae(Path("models/mini/vae")), load_vae(tmp_path / "out/test/vae")
+    assert after.scaling_factor == before.scaling_factor
+    pairs = zip(before.network.named_parameters(), after.network.parameters(), strict=True)
+    changed = {name.split(".")[0] for (name, old), new in pairs if not torch.allclose(old, new, rtol=1e-3, atol=1e-4)}
+    assert changed == {"decoder"}
 
 
 def test_crops_are_a_function_of_their_number(tmp_path: Path) -> None:
