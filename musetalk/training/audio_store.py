@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -33,8 +34,14 @@ _PCM = _FORMAT.pack(1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
 
 def encoder_fingerprint(encoder: AudioEncoder) -> str:
     """Names an encoder by its weights and its front end: equal ones give equal hidden states."""
-    digest = hashlib.sha256(json.dumps(encoder.extractor.to_dict(), sort_keys=True, default=str).encode())
-    for key, value in sorted(encoder.network.state_dict().items()):
+    front = json.dumps(encoder.extractor.to_dict(), sort_keys=True, default=str)
+    return network_fingerprint(encoder.network, front)
+
+
+def network_fingerprint(network: Any, more: str = "") -> str:
+    """Names a network by its weights, and by what else shapes its results."""
+    digest = hashlib.sha256(more.encode())
+    for key, value in sorted(network.state_dict().items()):
         digest.update(key.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

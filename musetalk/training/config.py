@@ -37,6 +37,8 @@ class DataConfig:
         use_twins: Take masked face and reference from the clip of the same moment with another mouth, where there is
             one (rendered data), with probability twin_probability.
         audio_features: Folder where the hidden states of the clips' sound are kept; null: beside the train list.
+        encoded_samples: So many samples are drawn and encoded once, and gone through again and again; 0: each sample is
+            drawn anew. Only where latent_loss is the only loss.
     """
 
     dataset_key: str = "HDTF"
@@ -57,6 +59,7 @@ class DataConfig:
     use_twins: bool = True
     twin_probability: float = setting(1.0, at_least=0, at_most=1)
     audio_features: Path | None = None
+    encoded_samples: int = setting(0, at_least=0)
 
     def train_lists(self) -> list[ListEntry]:
         return entries(self.train_list, Path("dataset") / self.dataset_key / "train.txt")

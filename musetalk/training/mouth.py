@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 BASE_WEIGHT = 1.0
@@ -25,7 +27,7 @@ def mouth_mean(values: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp_min(1)
 
 
-def mouth_weights(boxes: torch.Tensor, image_size: torch.Size, size: torch.Size) -> torch.Tensor:
+def mouth_weights(boxes: torch.Tensor, image_size: Sequence[int], size: Sequence[int]) -> torch.Tensor:
     """Weights (n, 1, h, w) at latent `size`: high around the mouth, low where the target is given anyway.
 
     Args:

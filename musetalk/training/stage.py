@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from musetalk.models.unet import Unet
 from musetalk.models.vae import Vae, to_unit_range
 from musetalk.training.adversary import Adversary, crop_resized
 from musetalk.training.config import LossConfig, StageConfig
+from musetalk.training.encoded import FACES
 from musetalk.training.export import export_unet
 from musetalk.training.mouth import mouth_mean, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -111,10 +112,14 @@ class StageTask:
             reference: Faces alike.
             windows: (n, tokens, D) audio windows.
         """
-        latents = torch.cat([self.encode(blacken(masked)), self.encode(reference)], dim=1)
+        return self._predict(unet, self.encode(blacken(masked)), self.encode(reference), windows)
+
+    def _predict(
+        self, unet: nn.Module, masked: torch.Tensor, reference: torch.Tensor, windows: torch.Tensor
+    ) -> torch.Tensor:
         view = self._timestep_network
         view.network = unet
-        return view(latents, windows)
+        return view(torch.cat([masked, reference], dim=1), windows)
 
     @torch.no_grad()
     def encode(self, faces: torch.Tensor) -> torch.Tensor:
@@ -126,16 +131,29 @@ class StageTask:
         config = self.config
         return self.vae.decode_for_loss(latents, config.decode_batch, config.solver.gradient_checkpointing).float()
 
+    def encode_faces(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Latents of a batch's faces: `masked`, `reference` and `target`."""
+        source, reference, target = (faces_of(batch, name) for name in ("mask_source", "reference", "target"))
+        given = zip(FACES, (blacken(source), reference, target), strict=True)
+        return {name: self.encode(faces) for name, faces in given}
+
+    def _in_latents(self, unet: nn.Module, batch: Mapping[str, torch.Tensor]) -> Pass:
+        """The loss of samples that were encoded before."""
+        masked, reference, target = (batch[name].flatten(0, 1).float() for name in FACES)
+        predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1))
+        size = self.config.data.image_size
+        return Pass({"latent_loss": latent_loss(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size))})
+
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
+        if "target" in batch and batch["target"].is_floating_point():
+            return self._in_latents(unet, batch)
         frames = batch["target"].shape[1]
         target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))
         predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1))
         boxes = batch["mouth_box"].flatten(0, 1)
         weights, losses = self.weights, {}
         if "latent_loss" in weights:
-            share = mouth_weights(boxes, target.shape[-2:], predicted.shape[-2:])
-            error = (predicted.float() - self.encode(target)).abs() * share
-            losses["latent_loss"] = error.sum() / (share.sum() * predicted.shape[1])
+            losses["latent_loss"] = latent_loss(predicted, self.encode(target), boxes, target.shape[-2:])
         if weights.keys() <= {"latent_loss"}:
             return Pass(losses)
         generated = self.decode(predicted)
@@ -160,6 +178,19 @@ class StageTask:
                 for term, loss in adversary.generator_losses(real, fake).items():
                     losses[f"{prefix}{LOSS_NAMES[term]}"] = loss
         return Pass(losses, pairs)
+
+
+def latent_loss(
+    predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
+) -> torch.Tensor:
+    """L1 between latents (n, c, h, w), weighted towards the mouths.
+
+    Args:
+        boxes: (n, 4) of the mouths, in pixels of the image.
+        image_size: (height, width) of the image.
+    """
+    share = mouth_weights(boxes, image_size, predicted.shape[-2:])
+    return ((predicted.float() - target).abs() * share).sum() / (share.sum() * predicted.shape[1])
 
 
 def loss_weights(losses: LossConfig) -> dict[str, float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import default_collate
 
 from musetalk.checkpoint import load_into, read_state_dict
@@ -21,8 +23,10 @@ from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.vgg import load_vgg
 from musetalk.training.adversary import Adversary, build_adversary
+from musetalk.training.audio_store import encoder_fingerprint, network_fingerprint
 from musetalk.training.config import ListEntry, StageConfig
 from musetalk.training.dataset import ClipDataset, open_dataset
+from musetalk.training.encoded import EncodedSamples, samples_fingerprint
 from musetalk.training.perceptual import PerceptualLoss
 from musetalk.training.sample import SampleSettings
 from musetalk.training.stage import LossNetworks, StageTask
@@ -53,7 +57,33 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     check_fit(Unet(network), autoencoder, encoder, files)
     samples, fixed = build_samples(config, encoder, accelerator, say)
     judges = LossNetworks(_perceptual(config, files), _sync(config, files))
-    return StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)
+    task = StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)
+    if config.data.encoded_samples:
+        task.samples = encoded(task, samples, encoder, accelerator, say)
+    return task
+
+
+def encoded(
+    task: StageTask, samples: ClipDataset, encoder: AudioEncoder, accelerator: Any, say: Callable[[str], None]
+) -> EncodedSamples:
+    """The first of a task's samples, encoded where they are not yet."""
+    data, settings = task.config.data, sample_settings(task.config)
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(task.config.solver.mixed_precision, torch.float32)
+    networks = (network_fingerprint(task.vae.network), encoder_fingerprint(encoder))
+    clips = [samples.name(clip) for clip in range(len(samples))]
+    name = samples_fingerprint((settings, dtype), clips, *networks)
+    folder = data.audio_features or _pairs(data.train_lists())[0][0].parent / "features"
+    found = EncodedSamples(folder / "encoded" / name, data.encoded_samples, task.config.seed)
+    with accelerator.main_process_first():
+        if accelerator.is_local_main_process:
+            say(f"encodes {data.encoded_samples} samples where they are not yet: {found.folder}")
+            task.place(accelerator.device, dtype)
+            found.prepare(samples, functools.partial(_encode_on, task, accelerator.device))
+    return found
+
+
+def _encode_on(task: StageTask, device: torch.device, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return task.encode_faces({name: value.to(device) for name, value in batch.items()})
 
 
 def check_stage(config: StageConfig) -> None:
@@ -73,6 +103,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("loss_params: all weights are 0, or begin at start_gan only: nothing would be learnt")
     if losses.sync_loss and config.data.n_sample_frames == 1:
         problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")
+    if config.data.encoded_samples and (any(always[:-1]) or adversarial or config.data.n_sample_frames > 1):
+        problems.append("data.encoded_samples is for latent_loss alone, and one frame a sample")
     if config.data.image_size % IMAGE_UNIT:
         problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:

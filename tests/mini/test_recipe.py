@@ -15,9 +15,8 @@ from musetalk.training.tasks import TASK_TYPES
 
 @pytest.mark.parametrize("step", ["vae", "decoder", "audio", "syncnet", "stage1", "stage2"])
 def test_each_training_step_reads_its_settings_and_places(step: str, tmp_path: Path) -> None:
-    config, warnings = read_settings(
-        TASK_TYPES["vae" if step == "decoder" else step][0], CONFIGS / f"{step}.yaml", training_overrides(step, tmp_path)
-    )
+    schema = TASK_TYPES["vae" if step == "decoder" else step][0]
+    config, warnings = read_settings(schema, CONFIGS / f"{step}.yaml", training_overrides(step, tmp_path))
     run = getattr(config, "train", config)
     assert run.folder == tmp_path / "trained" / step / "mini"
     assert warnings == []

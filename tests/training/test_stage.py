@@ -113,6 +113,26 @@ def test_losses_in_latents_alone_decode_nothing(
     assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
 
 
+def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None:
+    latents = {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "solver.max_train_steps": 12, "log_every": 1}
+    given = {**latents, "data.encoded_samples": 6, "data.audio_features": tmp_path / "features"}
+    given |= {"solver.learning_rate": 2e-3, "solver.mixed_precision": "fp32", "val_freq": 12}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **given)) == 0
+    losses = [row["latent_loss"] for row in rows(tmp_path / "stage1" / "test")]
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    (chunk,) = tmp_path.glob("features/encoded/*/chunk_*.safetensors")
+    before = chunk.stat().st_mtime_ns
+    again = settings(world, tmp_path / "again", **{**given, "solver.max_train_steps": 1})
+    assert train("stage1", STAGE1, again) == 0
+    assert chunk.stat().st_mtime_ns == before
+    assert rows(tmp_path / "again" / "stage1" / "test")[0]["latent_loss"] == pytest.approx(losses[0], rel=1e-4)
+    other = settings(world, tmp_path / "other", **{**given, "data.twin_probability": 0.5, "solver.max_train_steps": 1})
+    assert train("stage1", STAGE1, other) == 0
+    assert len(list(tmp_path.glob("features/encoded/*"))) == 2
+    with pytest.raises(ConfigError, match="encoded_samples is for latent_loss alone"):
+        train("stage1", STAGE1, settings(world, tmp_path, **{**given, "loss_params.l1_loss": 1}))
+
+
 def test_an_interrupted_stage_goes_on_to_the_same_losses(world: Path, tmp_path: Path) -> None:
     gan = {
         "loss_params.gan_loss": 0.01,
