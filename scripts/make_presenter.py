@@ -67,11 +67,13 @@ def presenter(renderer: Renderer, seed: int) -> Performer:
 def run(options: argparse.Namespace) -> int:
     """Render and speak."""
     from musetalk.synthetic.clips import FRAME_RATE, film
+    from musetalk.synthetic.coarticulation import mouth_curves
     from musetalk.synthetic.head_model import HeadModel
     from musetalk.synthetic.renderer import Renderer
-    from musetalk.synthetic.speech import SAMPLE_RATE, synthesize
+    from musetalk.synthetic.synthesizers import synthesize
     from musetalk.synthetic.truth import write_wav
-    from musetalk.synthetic.visemes import mouth_curves, rest_pose
+    from musetalk.synthetic.utterance import SAMPLE_RATE
+    from musetalk.synthetic.visemes import rest_pose
 
     head = HeadModel.load(options.head)
     said, speech = (synthesize(text, engine="flite", voice="slt") for text in (SOURCE_TEXT, SPEECH_TEXT))

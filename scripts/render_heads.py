@@ -20,7 +20,7 @@ from musetalk.media.writer import check_writable
 from musetalk.synthetic.dataset import SPLITS, ClipMakerRecipe, ClipTask
 from musetalk.synthetic.head_files import read_head_files
 from musetalk.synthetic.motion import FRAME_RATE
-from musetalk.synthetic.speech import available_engines
+from musetalk.synthetic.synthesizers import available_engines
 from musetalk.training.preprocess.workers import Workers
 
 

@@ -100,6 +100,12 @@ def write_video(
     return path
 
 
+def cut_off(path: Path, share: float) -> None:
+    """Leave this share of a file's bytes, from its beginning."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
 def write_sound(
     path: Path, sound: np.ndarray, rate: int = 48000, codec: str = "pcm_s16le", format: str | None = None
 ) -> Path:

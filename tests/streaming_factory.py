@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 from musetalk.pipeline.frame_state import FacePlacement, LocatedFrame
 
 FPS = Fraction(25)

@@ -14,7 +14,7 @@ from formula_weights import fill
 from model_factory import write_published
 
 from musetalk.face.parsing import BiSeNetParser
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 from musetalk.models.bisenet import BiSeNet
 from musetalk.models.device import Placement
 from musetalk.models.loading import load_networks

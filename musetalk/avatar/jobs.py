@@ -13,7 +13,8 @@ from musetalk.avatar.manifest import Manifest, Recipe
 from musetalk.config import AvatarTask
 from musetalk.errors import InputError
 from musetalk.media.audio_file import probe_audio
-from musetalk.media.frames import SourceInfo, open_source
+from musetalk.media.frame_source import SourceInfo
+from musetalk.media.frames import open_source
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.jobs import box_files, check_boxes
 from musetalk.pipeline.model import ModelChoice

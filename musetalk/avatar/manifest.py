@@ -11,7 +11,8 @@ from typing import Any
 
 from musetalk.avatar.fingerprint import FileStamp, Stamps, all_fit, stamps_of
 from musetalk.errors import InputError
-from musetalk.media.frames import ColorTags, SourceInfo
+from musetalk.media.color import ColorTags
+from musetalk.media.frame_source import SourceInfo
 from musetalk.pipeline.model import ModelChoice
 from musetalk.pipeline.settings import DubSettings, FaceSettings
 

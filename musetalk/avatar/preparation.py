@@ -18,7 +18,8 @@ from musetalk.avatar.idle import IdleFace, References, idle_faces, silent_window
 from musetalk.avatar.manifest import Manifest, Recipe, face_settings
 from musetalk.avatar.tensor_file import TensorFile, TensorFileWriter
 from musetalk.face.boxes import read_boxes, write_boxes
-from musetalk.media.frames import SourceInfo, open_source
+from musetalk.media.frame_source import SourceInfo
+from musetalk.media.frames import open_source
 from musetalk.media.image_sequence import ImageSequence, ImageSequenceWriter
 from musetalk.pipeline.frame_state import FacePlacement, LocatedFrame, StateSource
 from musetalk.pipeline.live import LiveStates, batched

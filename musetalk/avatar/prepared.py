@@ -14,7 +14,7 @@ from musetalk.avatar.manifest import Manifest
 from musetalk.avatar.tensor_file import TensorFile
 from musetalk.errors import InputError
 from musetalk.face.landmarks import Box
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 from musetalk.media.image_sequence import ImageSequence
 from musetalk.pipeline.frame_state import ByteCache, FacePlacement, LocatedFrame
 

@@ -18,7 +18,8 @@ from musetalk.benchmark.timer import median_seconds
 from musetalk.errors import InputError
 from musetalk.face.landmarks import Face
 from musetalk.media.audio_file import read_audio
-from musetalk.media.frames import FrameSource, open_source
+from musetalk.media.frame_source import FrameSource
+from musetalk.media.frames import open_source
 from musetalk.media.writer import VideoWriter
 from musetalk.models.vae import CPU_BATCH, to_bgr
 from musetalk.pipeline.frame_state import LocatedFrame

@@ -21,8 +21,8 @@ import numpy as np
 
 from musetalk.errors import OutputError
 from musetalk.media.audio_file import TRACK_RATE, track_channels, write_track
+from musetalk.media.color import ColorTags
 from musetalk.media.ffmpeg import file_url, require_encoders
-from musetalk.media.frames import ColorTags
 
 # Fast enough that two cores keep up with generation; crf 18 looks like the source.
 DEFAULT_PRESET = "veryfast"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from musetalk.face.landmarks import Box, Face
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from musetalk.config import InferenceTask
 from musetalk.errors import ConfigError, InputError, MuseTalkError
 from musetalk.face.boxes import read_boxes
 from musetalk.media.audio_file import probe_audio
-from musetalk.media.frames import FrameSource, open_source
+from musetalk.media.frame_source import FrameSource
+from musetalk.media.frames import open_source
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.rendering import result_frames
 from musetalk.pipeline.settings import DubSettings

@@ -18,7 +18,7 @@ from musetalk.face.boxes import ShiftRange, face_box, lower_chin, smooth_faces
 from musetalk.face.landmarks import Box, Face, FaceFinder
 from musetalk.face.masks import crop_box, cut_crop
 from musetalk.face.parsing import FaceParser
-from musetalk.media.frames import FrameSource, SourceInfo
+from musetalk.media.frame_source import FrameSource, SourceInfo
 from musetalk.pipeline.frame_state import ByteCache, FacePlacement, LocatedFrame
 from musetalk.pipeline.generator import Generator, cut_face
 from musetalk.pipeline.settings import FaceSettings

@@ -14,7 +14,7 @@ import numpy as np
 from musetalk.audio.windows import SAMPLE_RATE, frame_count
 from musetalk.errors import InputError
 from musetalk.media.audio_file import read_audio
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 from musetalk.media.writer import PngFolder, VideoWriter
 from musetalk.pipeline.frame_state import StateSource
 from musetalk.pipeline.generator import Generator

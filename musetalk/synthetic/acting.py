@@ -9,19 +9,16 @@ import numpy as np
 from scipy import signal
 
 from musetalk.synthetic.clips import FRAME_RATE, Take
+from musetalk.synthetic.coarticulation import mouth_curves
+from musetalk.synthetic.mouth_channels import CHANNELS, pose
+from musetalk.synthetic.recording import augment
 from musetalk.synthetic.sentences import EVERY
-from musetalk.synthetic.speech import (
-    PAUSE,
-    SAMPLE_RATE,
-    Phone,
-    Utterance,
-    augment,
-    random_utterance,
-    random_voice,
-    synthesize,
-)
+from musetalk.synthetic.speech import random_utterance
+from musetalk.synthetic.synthesizers import synthesize
 from musetalk.synthetic.tongue import tongue_curves
-from musetalk.synthetic.visemes import CHANNELS, mouth_curves, pose, rest_pose
+from musetalk.synthetic.utterance import PAUSE, SAMPLE_RATE, Phone, Utterance
+from musetalk.synthetic.visemes import rest_pose
+from musetalk.synthetic.voices import random_voice
 
 SPEECH, PAUSES, QUIET, LAUGHING, CLOSED = "speech", "pauses", "quiet", "laughing", "closed"
 KINDS, CHANCES = (SPEECH, PAUSES, QUIET, LAUGHING), (0.64, 0.2, 0.1, 0.06)

@@ -1,4 +1,4 @@
-"""Random people; with random lights and backgrounds, all that a performer is drawn from."""
+"""Random people: about one in four is drawn or painted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from musetalk.synthetic.backgrounds import dead_leaves, random_background
 from musetalk.synthetic.colors import EYE_TONES, HAIR_TONES, SKIN_TONES, between, linear, random_paint
-from musetalk.synthetic.lighting import random_lighting
 from musetalk.synthetic.looks import (
     BALD,
     BOB,
@@ -36,7 +34,6 @@ from musetalk.synthetic.looks import (
     TeethLook,
 )
 
-__all__ = ["dead_leaves", "linear", "random_background", "random_lighting", "random_look"]
 _HAIR_CHANCES = (0.07, 0.08, 0.13, 0.11, 0.11, 0.09, 0.09, 0.12, 0.08, 0.08, 0.04)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 NECK = np.array([0.0, -8.0, -2.5])
 """The point about which the head turns on the body, cm."""
 NEAR, FAR = 10.0, 400.0
+View = tuple[float, float, float, float]
+"""A part of the square camera picture: x1, y1, x2, y2, 0…1, y down."""
+WHOLE: View = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def view_matrix(pose: Pose) -> np.ndarray:
     return matrix
 
 
-def projection_matrix(pose: Pose, view: tuple[float, float, float, float]) -> np.ndarray:
-    """Perspective whose image is the part `view` (x1, y1, x2, y2; 0…1, y down) of the square camera picture."""
+def projection_matrix(pose: Pose, view: View) -> np.ndarray:
+    """Perspective whose image is the part `view` of the square camera picture."""
     scale = 1 / np.tan(np.radians(pose.field_of_view) / 2)
     matrix = np.array(
         [
@@ -86,7 +89,7 @@ def projection_matrix(pose: Pose, view: tuple[float, float, float, float]) -> np
 
 def project(points: np.ndarray, pose: Pose) -> np.ndarray:
     """Head points (n, 3) cm → (n, 2) in the camera picture, 0…1, y down."""
-    matrix = projection_matrix(pose, (0.0, 0.0, 1.0, 1.0)) @ view_matrix(pose)
+    matrix = projection_matrix(pose, WHOLE) @ view_matrix(pose)
     homogeneous = np.hstack([points, np.ones((len(points), 1))]) @ matrix.T
     plane = homogeneous[:, :2] / homogeneous[:, 3:]
     return np.stack([(1 + plane[:, 0]) / 2, (1 - plane[:, 1]) / 2], axis=1)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from musetalk.synthetic.appearance import random_background, random_lighting, random_look
+from musetalk.synthetic.appearance import random_look
+from musetalk.synthetic.backgrounds import random_background
 from musetalk.synthetic.camera import Pose, project
 from musetalk.synthetic.lens import Lens, apply_lens, blur_motion, paint_over, random_lens
+from musetalk.synthetic.lighting import random_lighting
 from musetalk.synthetic.looks import Lighting, Look
 from musetalk.synthetic.motion import FRAME_RATE, Motion, random_motion, smooth_motion
+from musetalk.synthetic.mouth_channels import CHANNELS, lip_gap
 from musetalk.synthetic.person import Mouth
 from musetalk.synthetic.renderer import Renderer, compose
-from musetalk.synthetic.visemes import CHANNELS, lip_gap
 
 __all__ = ["FRAME_RATE", "Performer", "Shot", "film", "film_takes", "random_performer", "smooth_motion"]
 

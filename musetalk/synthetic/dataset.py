@@ -16,10 +16,10 @@ from musetalk.synthetic.acting import Performance, random_performance, random_tw
 from musetalk.synthetic.clips import FRAME_RATE, Performer, Shot, film_takes, random_shoot
 from musetalk.synthetic.head_model import HeadModel
 from musetalk.synthetic.motion import Motion, random_motion
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.synthetic.renderer import Renderer
 from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.truth import truth, write_wav
-from musetalk.synthetic.visemes import CHANNELS
 from musetalk.training.files import replacing
 
 SPLITS = (TRAIN, HELD_OUT)

@@ -1,4 +1,4 @@
-"""Child process of `musetalk.synthetic.speech`: one sentence through libespeak-ng, with the time of every phone.
+"""Child process of `musetalk.synthetic.synthesizers`: one sentence through libespeak-ng, with the time of every phone.
 
 The library carries state from one sentence to the next, so equal input gives equal sound only in a fresh process.
 Standard library only, so that it starts fast. Reads a JSON request on stdin; writes one line of JSON, then 16-bit

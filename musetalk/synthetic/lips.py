@@ -108,8 +108,8 @@ class LipContact:
         """A new (V, 3) whose lips never run through each other and are shut where they should be.
 
         Args:
-            wish: Centimetres of opening the curves ask for on the mean head (`visemes.lip_gap`): at 0 or below the
-                lips are shut from corner to corner. None: only keeps them apart.
+            wish: Centimetres of opening the curves ask for on the mean head (`mouth_channels.lip_gap`): at 0 or below
+                the lips are shut from corner to corner. None: only keeps them apart.
         """
         shut = 0.0 if wish is None else float(np.clip(1 - wish / SHUTTING_GAP, 0, 1))
         shut = shut * shut * (3 - 2 * shut)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import cv2
 import numpy as np
 
-from musetalk.synthetic import glsl
-from musetalk.synthetic.camera import Pose, body_matrix, light_matrix, projection_matrix, view_matrix
+from musetalk.synthetic.camera import WHOLE, Pose, View
 from musetalk.synthetic.gpu import Loaded, grain, load_texture, open_context, used
 from musetalk.synthetic.head_mesh import HeadMesh, head_mesh
 from musetalk.synthetic.head_model import HeadModel
-from musetalk.synthetic.lips import Aperture
 from musetalk.synthetic.looks import Lighting, Look
 from musetalk.synthetic.openness import openness
 from musetalk.synthetic.person import Body, Person
 from musetalk.synthetic.pieces import Piece
-from musetalk.synthetic.skin import SLOPE_RANGE, paint_skin
+from musetalk.synthetic.shaders import Shaders
+from musetalk.synthetic.skin import paint_skin
+from musetalk.synthetic.uniforms import SHADOW_SIZE, scene_uniforms
 from musetalk.synthetic.unwrap import Tile, unwrap
 
-View = tuple[float, float, float, float]
-WHOLE: View = (0.0, 0.0, 1.0, 1.0)
-SHADOW_SIZE = 384
 FACE_TEXELS, BACK_TEXELS = 1024, 512
 _PIECES = {"hair": 0, "beard": 0, "torso": -1, "frames": 1, "earrings": 1, "lenses": 2}
 """How the pieces' shader draws each; the torso has a shader of its own."""
@@ -49,8 +45,8 @@ class Renderer:
         self.step = 4
         """Pixels to whose multiples a part of a picture keeps; `size` must be one for parts to be drawn."""
         self._inner = round(size * supersampling)
-        self._programs = self._compile()
         context = self._context
+        self._shaders = Shaders(context)
         self._target = context.framebuffer(
             [context.renderbuffer((self._inner, self._inner), 4)],
             context.depth_renderbuffer((self._inner, self._inner)),
@@ -73,30 +69,6 @@ class Renderer:
         self._context.gc_mode = None
         self._context.release()
 
-    def _compile(self) -> dict[str, Any]:
-        head, piece = glsl.HEAD_VERTEX, glsl.PIECE_VERTEX
-        pairs = {
-            "skin": (head, glsl.SKIN_FRAGMENT),
-            "mouth": (head, glsl.MOUTH_FRAGMENT),
-            "eyes": (head, glsl.EYE_FRAGMENT),
-            "lashes": (head, glsl.LASH_FRAGMENT),
-            "piece": (piece, glsl.PIECE_FRAGMENT),
-            "cloth": (glsl.CLOTH_VERTEX, glsl.CLOTH_FRAGMENT),
-            "depth": (glsl.DEPTH_VERTEX, glsl.DEPTH_FRAGMENT),
-            "depth_piece": (glsl.DEPTH_PIECE_VERTEX, glsl.DEPTH_FRAGMENT),
-            "front": (glsl.FRONT_VERTEX, glsl.DEPTH_FRAGMENT),
-        }
-        programs = {
-            name: self._context.program(vertex_shader=vertex, fragment_shader=fragment)
-            for name, (vertex, fragment) in pairs.items()
-        }
-        units = {"shadow_map": 0, "albedo_map": 1, "slope_map": 2, "grain": 3, "cloth": 4}
-        for program in programs.values():
-            for name, unit in units.items():
-                if name in program:
-                    program[name].value = unit
-        return programs
-
     def _load_head(self, mesh: HeadMesh) -> None:
         context = self._context
         self._source = mesh.source
@@ -106,7 +78,7 @@ class Renderer:
         self._groups = {}
         for name, triangles in mesh.groups.items():
             triangles = triangles if len(triangles) else np.zeros((1, 3), "i4")  # a crude head has no cavity
-            program = self._programs[{"face": "skin", "back": "skin", "cavity": "mouth"}.get(name, name)]
+            program = self._shaders[{"face": "skin", "back": "skin", "cavity": "mouth"}.get(name, name)]
             content = [
                 (self._moving, *used(program, "3f 3f", ("position", "normal"))),
                 (constant, *used(program, "2f 4f", ("uv", "extra"))),
@@ -115,7 +87,7 @@ class Renderer:
         # the back of the head shades nothing that is seen
         face = context.buffer(mesh.groups["face"].tobytes())
         content = [(self._moving, "3f 12x", "position"), (sway, "1f", "sway")]
-        self._shadow_array = context.vertex_array(self._programs["depth"], content, face)
+        self._shadow_array = context.vertex_array(self._shaders["depth"], content, face)
 
     @contextmanager
     def person(self, look: Look) -> Iterator[Person]:
@@ -143,7 +115,7 @@ class Renderer:
 
     def _load_piece(self, loaded: Loaded, name: str, piece: Piece) -> None:
         packed = piece.packed()
-        program = self._programs["cloth" if name == "torso" else "piece"]
+        program = self._shaders["cloth" if name == "torso" else "piece"]
         positions = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, :3]).tobytes(), dynamic=True))
         rest = loaded.hold(self._context.buffer(np.ascontiguousarray(packed[:, 3:]).tobytes()))
         triangles = loaded.hold(self._context.buffer(piece.triangles.astype("i4").tobytes()))
@@ -154,19 +126,7 @@ class Renderer:
         if name in _SHADOWED:
             for held, program in ((loaded.shadows, "depth_piece"), (loaded.fronts, "front")):
                 content = [(positions, "3f", "position")]
-                held[name] = loaded.hold(self._context.vertex_array(self._programs[program], content, triangles))
-
-    def _set(self, values: dict[str, Any], *programs: str) -> None:
-        for program in programs or tuple(self._programs):
-            target = self._programs[program]
-            for name, value in values.items():
-                if name in target:  # the compiler drops unused uniforms
-                    if isinstance(value, int):
-                        target[name].value = value
-                    else:
-                        uniform = target[name]  # of an array only what is used may be left
-                        numbers = np.asarray(value, "f4").ravel()
-                        uniform.write(numbers[: uniform.array_length * uniform.dimension].tobytes())
+                held[name] = loaded.hold(self._context.vertex_array(self._shaders[program], content, triangles))
 
     def draw(
         self,
@@ -217,14 +177,14 @@ class Renderer:
         loaded = self._loaded
         if loaded is None:
             raise RuntimeError("Renderer.draw outside of Renderer.person")
-        person, look = loaded.person, loaded.person.look
+        person = loaded.person
         normals = self.head.normals(vertices)
         self._moving.write(np.hstack([vertices, normals])[self._source].astype("f4").tobytes())
         beard = person.beard_vertices(vertices)
         if beard is not None:
             loaded.buffers["beard"].write(beard.astype("f4").tobytes())
         aperture = person.body.lips.aperture(vertices)
-        self._set_scene(person, look, lighting, pose, view, gaze, vertices, aperture)
+        self._shaders.set(scene_uniforms(person, vertices, aperture, lighting, pose, view, gaze))
         if lighting.shadow > 0:
             self._draw_shadow(loaded)
         x1, y1, x2, y2 = only or (0, 0, self.size, self.size)
@@ -239,68 +199,13 @@ class Renderer:
             return layer
         return cv2.resize(layer, (x2 - x1, y2 - y1), interpolation=cv2.INTER_AREA)
 
-    def _set_scene(
-        self,
-        person: Person,
-        look: Look,
-        lighting: Lighting,
-        pose: Pose,
-        view: View,
-        gaze: tuple[float, float],
-        vertices: np.ndarray,
-        aperture: Aperture,
-    ) -> None:
-        style, eyes, teeth = look.style, look.eyes, look.teeth
-        points = person.landmarks(vertices)[60:68]
-        half = [max(0.3, np.ptp(points[:, 0]) / 2), max(0.0, float(aperture.gap.max())) / 2]
-        edges = aperture.upper[8:17].mean(), aperture.lower[8:17].mean()
-        self._set(
-            {
-                "head": view_matrix(pose).T,
-                "body": body_matrix(pose).T,
-                "projection": projection_matrix(pose, view).T,
-                "light_view": light_matrix(pose, lighting.directions[0]).T,
-                "light_direction": lighting.directions,
-                "light_color": lighting.colors,
-                "sky": lighting.sky,
-                "ground": lighting.ground,
-                "exposure": lighting.exposure,
-                "shadow_dark": lighting.shadow,
-                "shadow_soft": (0.6 + 3.0 * lighting.softness) / SHADOW_SIZE,
-                "toon": style.toon,
-                "toon_soft": style.toon_soft,
-                "flatness": style.flat,
-                "line": style.line,
-                "slope_range": SLOPE_RANGE,
-                "teeth": teeth.color,
-                "gums": teeth.gums,
-                "tongue": teeth.tongue,
-                "contrast": teeth.contrast,
-                "uneven": teeth.uneven,
-                "wetness": teeth.wet,
-                "mouth_middle": points.mean(axis=0),
-                "mouth_half": half,
-                "upper_edge": edges[0],
-                "lower_edge": edges[1],
-                "iris": eyes.iris,
-                "white": eyes.white,
-                "iris_size": eyes.iris_size,
-                "enlarge": eyes.enlarge,
-                "eye_left": person.eye_left,
-                "eye_right": person.eye_right,
-                "gaze": gaze,
-                "lashes": eyes.lashes,
-                "lash_color": 0.15 * look.brows.color,
-            }
-        )
-
     def _draw_shadow(self, loaded: Loaded) -> None:
         self._shadow_target.use()
         self._context.enable_only(self._context.DEPTH_TEST)
         self._shadow_target.clear(depth=1.0)
         self._shadow_array.render()
         for name, array in loaded.shadows.items():
-            self._set({"sway": float(name == "torso")}, "depth_piece")
+            self._shaders.set({"sway": float(name == "torso")}, "depth_piece")
             array.render()
 
     def _draw_person(self, loaded: Loaded, mouth_open: bool = True) -> None:
@@ -313,7 +218,7 @@ class Renderer:
         self._target.clear(0, 0, 0, 0)
         if "hair" in loaded.fronts:  # many locks lie over each other and the face: shade the foremost only
             self._target.color_mask = False, False, False, False
-            self._set({"sway": 0.0}, "front")
+            self._shaders.set({"sway": 0.0}, "front")
             loaded.fronts["hair"].render()
             self._target.color_mask = True, True, True, True
         context.enable(context.CULL_FACE)
@@ -333,9 +238,9 @@ class Renderer:
                 continue
             gloss = {"hair": look.hair.gloss, "beard": 0.15}.get(name, 0.8)
             if name == "torso":
-                self._set({"sway": 1.0}, "cloth")
+                self._shaders.set({"sway": 1.0}, "cloth")
             else:
-                self._set({"kind": kind, "sway": 0.0, "gloss": gloss}, "piece")
+                self._shaders.set({"kind": kind, "sway": 0.0, "gloss": gloss}, "piece")
             loaded.arrays[name].render()
         if "lenses" in loaded.arrays:
             context.enable(context.BLEND)
@@ -345,7 +250,7 @@ class Renderer:
                 context.ONE,
                 context.ONE_MINUS_SRC_ALPHA,
             )
-            self._set({"kind": _PIECES["lenses"], "sway": 0.0, "opacity": look.props.tint}, "piece")
+            self._shaders.set({"kind": _PIECES["lenses"], "sway": 0.0, "opacity": look.props.tint}, "piece")
             loaded.arrays["lenses"].render()
             context.disable(context.BLEND)
 

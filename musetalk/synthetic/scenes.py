@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from musetalk.synthetic.appearance import random_background, random_lighting, random_look
-from musetalk.synthetic.camera import Pose, project
+from musetalk.synthetic.appearance import random_look
+from musetalk.synthetic.backgrounds import random_background
+from musetalk.synthetic.camera import Pose, View, project
 from musetalk.synthetic.lens import apply_lens, paint_over, random_lens
+from musetalk.synthetic.lighting import random_lighting
+from musetalk.synthetic.mouth_channels import lip_gap, pose
 from musetalk.synthetic.person import Mouth
-from musetalk.synthetic.renderer import Renderer, View
-from musetalk.synthetic.visemes import lip_gap, pose
+from musetalk.synthetic.renderer import Renderer
 
 FACE_SIZE = 256
 """Pixels of a face crop (published: 256)."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from musetalk.synthetic.coarticulation import mouth_curves
 from musetalk.synthetic.sentences import EVERY
 from musetalk.synthetic.speech import random_utterance
-from musetalk.synthetic.visemes import mouth_curves
 
 VIDEO_RATE = 25
 STEP_RATE = 50

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from musetalk.synthetic.speech import SAMPLE_RATE, Utterance
+from musetalk.synthetic.utterance import SAMPLE_RATE, Utterance
 from musetalk.synthetic.visemes import phone_visemes
 
 PLACES = {

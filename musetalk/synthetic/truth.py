@@ -12,17 +12,17 @@ import numpy as np
 from musetalk.evaluation.lip_sync import gap_curve, width_curve
 from musetalk.synthetic.acting import Performance
 from musetalk.synthetic.clips import Shot
-from musetalk.synthetic.speech import SAMPLE_RATE
+from musetalk.synthetic.utterance import SAMPLE_RATE
 from musetalk.training.files import write_whole
 
 
 def truth(performance: Performance, shots: Sequence[Shot]) -> dict[str, np.ndarray]:
     """The truth about the mouth of n frames.
 
-    `curves` (n, 13) float32 expression weights by `visemes.CHANNELS`, `tongue` (n, 2); `gap_px`, `width_px` (n,) the
-    mean distance of the inner lips and that of the mouth's corners in pixels, `gap`, `width` the same as shares of the
-    face as `evaluation.lip_sync` measures them, `gap_cm`, `width_cm` on the head itself, whatever its pose; `phones`
-    (p,) symbols and `phone_times` (p, 2) seconds; `kind`, `voice`.
+    `curves` (n, 13) float32 expression weights by `mouth_channels.CHANNELS`, `tongue` (n, 2); `gap_px`, `width_px` (n,)
+    the mean distance of the inner lips and that of the mouth's corners in pixels, `gap`, `width` the same as shares of
+    the face as `evaluation.lip_sync` measures them, `gap_cm`, `width_cm` on the head itself, whatever its pose;
+    `phones` (p,) symbols and `phone_times` (p, 2) seconds; `kind`, `voice`.
     """
     landmarks = np.stack([shot.landmarks for shot in shots])
     inner = np.linalg.norm(landmarks[:, [61, 62, 63]] - landmarks[:, [67, 66, 65]], axis=2).mean(axis=1)

@@ -23,9 +23,9 @@ from musetalk.errors import InputError
 from musetalk.models.audio_encoder import build_audio_encoder
 from musetalk.models.config_file import read_network_config
 from musetalk.schema import setting
-from musetalk.synthetic.speech import augment
+from musetalk.synthetic.mouth_channels import CHANNELS
+from musetalk.synthetic.recording import augment
 from musetalk.synthetic.speech_corpus import Speech, read_speech
-from musetalk.synthetic.visemes import CHANNELS
 from musetalk.training.config import RunConfig
 from musetalk.training.export import export_pretrained
 from musetalk.training.files import write_whole

@@ -11,11 +11,12 @@ import torch
 
 from musetalk.cli import say
 from musetalk.schema import read_settings
+from musetalk.training.accelerator import build_accelerator
 from musetalk.training.audio_task import AudioConfig, build_audio_task
 from musetalk.training.config import RunConfig, StageConfig
 from musetalk.training.stage_builder import build_stage_task
 from musetalk.training.sync_task import SyncFile, build_sync_task
-from musetalk.training.trainer import Trainer, build_accelerator
+from musetalk.training.trainer import Trainer
 from musetalk.training.vae_task import VaeConfig, build_vae_task
 
 TASK_TYPES: dict[str, tuple[type[RunConfig] | type[SyncFile], Callable[..., Any]]] = {

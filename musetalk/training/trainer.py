@@ -7,7 +7,6 @@ follows from the seed and the position in the run, so that a run that was interr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +14,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from musetalk.checkpoint import load_into
 from musetalk.cli import say
-from musetalk.errors import ConfigError, TrainingError, WeightsError
-from musetalk.training.adversary import Adversary
+from musetalk.errors import ConfigError, TrainingError
 from musetalk.training.checkpoint import CheckpointFolder, read_facts, read_part
-from musetalk.training.config import RunConfig, SolverConfig
+from musetalk.training.config import RunConfig
 from musetalk.training.interruption import Interruption
 from musetalk.training.loader import Share, batches
 from musetalk.training.log import RunLog
 from musetalk.training.optimization import build_optimizer, build_schedule
 from musetalk.training.parallel import choose_parallel
 from musetalk.training.rates import LossWindow
+from musetalk.training.restoring import load_adversary, load_network, load_optimizer
 from musetalk.training.task import Task
-
-OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
-PATIENCE = timedelta(hours=24)
-_PRECISION = {"fp32": "no"}  # published name → accelerate's
-
-
-def build_accelerator(solver: SolverConfig) -> Any:
-    """Accelerate's object for the processes that the launcher has started.
-
-    Raises:
-        ConfigError: fp16 without a GPU.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from accelerate.utils import InitProcessGroupKwargs
-
-    if solver.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError(
-            "solver.mixed_precision: fp16 trains on CUDA only, and there is none",
-            "Use bf16 or fp32 on this machine: solver.mixed_precision=bf16.",
-        )
-    AcceleratorState._reset_state()  # an earlier run of this program may have had another precision
-    return Accelerator(
-        mixed_precision=_PRECISION.get(solver.mixed_precision, solver.mixed_precision),
-        gradient_accumulation_steps=solver.gradient_accumulation_steps,
-        # While the first process prepares the sound of a large data set, the others wait.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-    )
 
 
 class Trainer:
@@ -65,7 +35,7 @@ class Trainer:
         config: When to save, validate and stop, and how to optimise.
         settings: The whole configuration as YAML, kept with each checkpoint.
         task: What is trained.
-        accelerator: From `build_accelerator`.
+        accelerator: From `accelerator.build_accelerator`.
     """
 
     def __init__(self, config: RunConfig, settings: str, task: Task, accelerator: Any) -> None:
@@ -246,35 +216,20 @@ class Trainer:
     def _resume(self, checkpoint: Path) -> None:
         facts = read_facts(checkpoint)
         for name, network in self.bare.items():
-            self._load(network, checkpoint, name)
+            load_network(network, checkpoint, name)
         for name, average in self.averages.items():
             if (checkpoint / f"{name}_average.pt").is_file():
                 average.load_state_dict(read_part(checkpoint, f"{name}_average"))
         if not self.parallel.shards_optimizer:
-            _load_state_only(self.optimizer, read_part(checkpoint, "optimizer"), checkpoint)
+            load_optimizer(self.optimizer, checkpoint)
         for name, adversary in self.task.adversaries.items():
             if (checkpoint / f"{name}.pt").is_file():  # a run may gain adversaries
-                self._load_adversary(adversary, checkpoint, name)
+                load_adversary(adversary, checkpoint, name)
         if self.accelerator.scaler is not None and (checkpoint / "scaler.pt").is_file():
             self.accelerator.scaler.load_state_dict(read_part(checkpoint, "scaler"))
         self.step, self.position = int(facts["step"]), int(facts["position"])
         if self._is_main:
             say(f"going on from {checkpoint}: step {self.step}, {self.position} samples")
-
-    def _load(self, network: nn.Module, checkpoint: Path, name: str) -> None:
-        try:
-            load_into(network, read_part(checkpoint, name), checkpoint / f"{name}.pt")
-        except WeightsError as error:
-            raise WeightsError(error.what, OTHER_SETTINGS) from None
-
-    def _load_adversary(self, adversary: Adversary, checkpoint: Path, name: str) -> None:
-        path = f"{checkpoint / name}.pt"
-        try:
-            adversary.load_state_dict(read_part(checkpoint, name), path)
-        except WeightsError as error:
-            raise WeightsError(error.what, OTHER_SETTINGS) from None
-        except (KeyError, ValueError):
-            raise WeightsError(f"{path}: its optimiser belongs to another network", OTHER_SETTINGS) from None
 
     # Saving and measuring
 
@@ -380,16 +335,3 @@ class Trainer:
     def _say_warnings(self) -> None:
         for warning in self.task.warnings():
             say(f"warning: {warning}")
-
-
-def _load_state_only(optimizer: torch.optim.Optimizer, saved: dict[str, Any], checkpoint: Path) -> None:
-    """Take moments and counts from a checkpoint, and rates and decays from today's settings."""
-    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-    try:
-        optimizer.load_state_dict(saved)
-    except (ValueError, KeyError):
-        raise WeightsError(
-            f"{checkpoint / 'optimizer.pt'}: belongs to other networks", OTHER_SETTINGS
-        ) from None
-    for group, settings in zip(optimizer.param_groups, groups, strict=True):
-        group.update(settings)

@@ -142,7 +142,7 @@ class CropSamples:
         self.share = data.procedural_share if share is None else share
 
     def __getitem__(self, number: int) -> np.ndarray:
-        from musetalk.synthetic.appearance import dead_leaves
+        from musetalk.synthetic.backgrounds import dead_leaves
 
         rng = np.random.default_rng((self.seed, number))
         procedural = rng.random() < self.share

@@ -16,8 +16,9 @@ from media_factory import media_facts, numbered_frame, read_number, tone, write_
 
 from musetalk.errors import DeviceError, InputError, OutputError
 from musetalk.media.audio_file import read_audio
+from musetalk.media.color import ColorTags
 from musetalk.media.ffmpeg import find_ffmpeg
-from musetalk.media.frames import ColorTags, open_source
+from musetalk.media.frames import open_source
 from musetalk.media.writer import PngFolder, VideoWriter, cause_in, check_writable, encode_command
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="stands in for ffmpeg with a shell script")

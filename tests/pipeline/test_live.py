@@ -9,7 +9,7 @@ import torch
 
 from musetalk.errors import InputError
 from musetalk.face.boxes import face_box
-from musetalk.media.frames import SourceInfo
+from musetalk.media.frame_source import SourceInfo
 from musetalk.pipeline.frame_state import ByteCache
 from musetalk.pipeline.generator import cut_face
 from musetalk.pipeline.live import FaceSettings, LiveStates

@@ -18,10 +18,13 @@ from musetalk.synthetic.acting import (
     random_performance,
     random_twin,
 )
+from musetalk.synthetic.mouth_channels import lip_gap
 from musetalk.synthetic.sentences import EVERY, HELD_OUT, LANGUAGES, TRAIN, random_sentence, sentence_pool, sentences
-from musetalk.synthetic.speech import PAUSE, SAMPLE_RATE, available_engines, random_voice, synthesize, voices
+from musetalk.synthetic.synthesizers import available_engines, synthesize
 from musetalk.synthetic.tongue import tongue_curves
-from musetalk.synthetic.visemes import lip_gap, rest_pose
+from musetalk.synthetic.utterance import PAUSE, SAMPLE_RATE
+from musetalk.synthetic.visemes import rest_pose
+from musetalk.synthetic.voices import random_voice, voices
 
 FRAMES = 100
 OPEN = 0.3

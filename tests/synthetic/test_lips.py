@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from musetalk.synthetic.coarticulation import mouth_curves
 from musetalk.synthetic.head_model import HeadModel
 from musetalk.synthetic.lips import SEAL, LipContact
-from musetalk.synthetic.speech import SAMPLE_RATE, Utterance
-from musetalk.synthetic.visemes import CHANNELS, VISEMES, lip_gap, mouth_curves, pose, rest_pose
+from musetalk.synthetic.mouth_channels import CHANNELS, lip_gap, pose
+from musetalk.synthetic.utterance import SAMPLE_RATE, Utterance
+from musetalk.synthetic.visemes import VISEMES, rest_pose
 
 sys.path.insert(0, str(Path(__file__).parent))
 from head_factory import write_head

@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from musetalk.synthetic.appearance import random_lighting, random_look
+from musetalk.synthetic.appearance import random_look
 from musetalk.synthetic.backgrounds import dead_leaves, random_background
 from musetalk.synthetic.lens import Lens, apply_lens, blur_motion, paint_over, random_lens
+from musetalk.synthetic.lighting import random_lighting
 from musetalk.synthetic.looks import HAIR_KINDS, NECKLINES, StyleLook
 from musetalk.synthetic.motion import KINDS, blinks, random_motion
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from musetalk.evaluation.lip_sync import gap_curve, width_curve
-from musetalk.synthetic.speech import SAMPLE_RATE, available_engines
+from musetalk.synthetic.synthesizers import available_engines
+from musetalk.synthetic.utterance import SAMPLE_RATE
 from musetalk.training.preprocess.faces import read_truth
 from musetalk.training.preprocess.plan import find_videos
 from scripts import render_heads

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musetalk.synthetic.appearance import random_lighting, random_look
+from musetalk.synthetic.appearance import random_look
 from musetalk.synthetic.camera import Pose, project
 from musetalk.synthetic.clips import Performer, Take, film, film_takes, random_shoot
 from musetalk.synthetic.head_model import HeadModel
 from musetalk.synthetic.lens import Lens
+from musetalk.synthetic.lighting import random_lighting
 from musetalk.synthetic.looks import BALD, Lighting
 from musetalk.synthetic.motion import random_motion
+from musetalk.synthetic.mouth_channels import pose
 from musetalk.synthetic.person import Mouth
-from musetalk.synthetic.visemes import VISEMES, pose, rest_pose
+from musetalk.synthetic.visemes import VISEMES, rest_pose
 
 sys.path.insert(0, str(Path(__file__).parent))
 from head_factory import need_renderer, write_head

@@ -10,7 +10,7 @@ from model_factory import TINY_WHISPER
 
 from musetalk.errors import InputError
 from musetalk.models.audio_encoder import load_audio_encoder
-from musetalk.synthetic.visemes import CHANNELS
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.training.audio_task import SegmentSamples, curve_loss
 from musetalk.training.log import read_rows
 from musetalk.training.tasks import train

@@ -11,11 +11,12 @@ from toy_task import Line, Samples
 
 from musetalk.errors import ConfigError, OutputError, TrainingError, WeightsError
 from musetalk.training import checkpoint as checkpoint_module
+from musetalk.training.accelerator import build_accelerator
 from musetalk.training.checkpoint import read_facts
 from musetalk.training.config import RunConfig, SolverConfig
 from musetalk.training.files import save_tensors
 from musetalk.training.log import read_rows
-from musetalk.training.trainer import Trainer, build_accelerator
+from musetalk.training.trainer import Trainer
 
 
 def settings(folder: Path, steps: int = 10, every: int = 4, **solver: object) -> RunConfig:

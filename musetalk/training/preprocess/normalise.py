@@ -21,7 +21,8 @@ from musetalk.audio.windows import SAMPLE_RATE
 from musetalk.errors import InputError
 from musetalk.media.audio_file import stream_audio
 from musetalk.media.ffmpeg import open_media
-from musetalk.media.frames import FrameSource, open_source
+from musetalk.media.frame_source import FrameSource
+from musetalk.media.frames import open_source
 from musetalk.media.writer import VideoWriter
 from musetalk.training.clip_meta import FPS
 from musetalk.training.files import replacing, write_whole

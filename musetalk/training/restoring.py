@@ -1,0 +1,50 @@
+"""Networks, adversaries and optimisers as a checkpoint of the run holds them.
+
+All raise `WeightsError` where the checkpoint is damaged or was written with other settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from musetalk.checkpoint import load_into
+from musetalk.errors import WeightsError
+from musetalk.training.adversary import Adversary
+from musetalk.training.checkpoint import read_part
+
+_OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
+
+
+def load_network(network: nn.Module, checkpoint: Path, name: str) -> None:
+    """Take the weights of the part `name`."""
+    try:
+        load_into(network, read_part(checkpoint, name), checkpoint / f"{name}.pt")
+    except WeightsError as error:
+        raise WeightsError(error.what, _OTHER_SETTINGS) from None
+
+
+def load_adversary(adversary: Adversary, checkpoint: Path, name: str) -> None:
+    """Take the discriminator, its optimiser and its schedule from the part `name`."""
+    path = f"{checkpoint / name}.pt"
+    try:
+        adversary.load_state_dict(read_part(checkpoint, name), path)
+    except WeightsError as error:
+        raise WeightsError(error.what, _OTHER_SETTINGS) from None
+    except (KeyError, ValueError):
+        raise WeightsError(f"{path}: its optimiser belongs to another network", _OTHER_SETTINGS) from None
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
+    """Take moments and counts from a checkpoint, and rates and decays from today's settings."""
+    saved: dict[str, Any] = read_part(checkpoint, "optimizer")
+    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(saved)
+    except (ValueError, KeyError):
+        raise WeightsError(f"{checkpoint / 'optimizer.pt'}: belongs to other networks", _OTHER_SETTINGS) from None
+    for group, settings in zip(optimizer.param_groups, groups, strict=True):
+        group.update(settings)
