@@ -1,12 +1,10 @@
-"""Phones and their mouth shapes, and mouths at random."""
+"""Phones and their mouth shapes."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from musetalk.synthetic.mouth_channels import CHANNELS, lip_gap
-from musetalk.synthetic.random_mouth import random_mouth
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.synthetic.visemes import PHONE_TO_VISEME, VISEMES, phone_visemes
 
 
@@ -32,13 +30,3 @@ def test_arpabet_has_its_own_y_and_every_phone_a_known_viseme() -> None:
     assert phone_visemes("ay1", arpabet=True) == ("open", "near_close")
     assert {viseme for visemes in PHONE_TO_VISEME.values() for viseme in visemes} <= set(VISEMES)
     assert {channel for weights in VISEMES.values() for channel in weights} <= set(CHANNELS)
-
-
-def test_random_mouths_are_seeded_and_both_open_and_shut() -> None:
-    rng = np.random.default_rng(1)
-    mouths = np.stack([random_mouth(rng) for _ in range(200)])
-    assert np.array_equal(mouths[0], random_mouth(np.random.default_rng(1)))
-    assert mouths.min() >= 0
-    assert mouths.max() <= 1
-    assert (lip_gap(mouths) < 0.05).mean() > 0.05
-    assert (lip_gap(mouths) > 1.0).mean() > 0.1
