@@ -95,7 +95,7 @@ class Faces:
         self.seconds = seconds
         self.batches: list[int] = []
 
-    def generate(self, latents: torch.Tensor, windows: np.ndarray) -> np.ndarray:
+    def generate(self, latents: torch.Tensor, windows: np.ndarray, visible_from: float = 0.0) -> np.ndarray:
         assert len(latents) == len(windows)
         self.batches.append(len(windows))
         if self.clock is not None:
@@ -114,6 +114,8 @@ class Frames:
 
     def __len__(self) -> int:
         return self._count
+
+    visible_from = 0.0
 
     def has_face(self, index: int) -> bool:
         return index not in self._without

@@ -114,6 +114,12 @@ class PreparedFrames:
         """A source frame with its placement."""
         return LocatedFrame(index, self.image(index), self.placement(index))
 
+    @property
+    def visible_from(self) -> float:
+        """Share of the faces' height above which nothing of them is shown, in no frame."""
+        placements = (self.placement(index) for index in range(len(self)))
+        return min((one.visible_from for one in placements if one is not None), default=1.0)
+
     def latents(self, indices: Sequence[int]) -> torch.Tensor:
         """UNet inputs (n, 2·c, h, w) float32 of frames that have a face."""
         rows = [int(self._face_rows[index]) for index in indices]

@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import WeightsError
 from musetalk.models.config_file import first_existing, read_network_config, without_private_keys
+from musetalk.models.part_decoder import decode_from_row
 
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DEFAULT_FACE_SIZE = 256  # published: faces are generated at 256×256
+LATENT_PIXELS = 8
+_MARGIN_ROWS = 2  # scaling a face into its place looks at neighbouring rows
+_ROW_UNIT = 16  # few different shapes
 CPU_BATCH = 2  # images a pass on a CPU: the activations of more fall out of its caches (mini: twice as slow at 16)
 
 _LEGACY_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -72,10 +77,19 @@ class Vae:
         """
         return self._in_pieces(self._encode, images) * self.scaling_factor
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, h, w) RGB in [0, 1], in the network's dtype, from scaled latents (n, c, h/8, w/8)."""
-        images = self._in_pieces(self._decode, latents / self.scaling_factor)
-        return (images / 2 + 0.5).clamp(0, 1)
+    def decode(self, latents: torch.Tensor, visible_from: float = 0.0) -> torch.Tensor:
+        """Images (n, 3, h, w) RGB in [0, 1], in the network's dtype.
+
+        Args:
+            latents: (n, c, h/8, w/8), scaled.
+            visible_from: Share of the height; what lies above is not looked at and may be black.
+        """
+        latents, height = latents / self.scaling_factor, latents.shape[2] * LATENT_PIXELS
+        row = max(int(visible_from * height) - _MARGIN_ROWS, 0) // _ROW_UNIT * _ROW_UNIT
+        if not row or type(self.network).__name__ != "AutoencoderTiny":
+            return (self._in_pieces(self._decode, latents) / 2 + 0.5).clamp(0, 1)
+        lower = self._in_pieces(lambda piece: decode_from_row(self.network.decoder, piece, row), latents)
+        return functional.pad((lower / 2 + 0.5).clamp(0, 1), (0, 0, row, 0))
 
     def decode_for_loss(self, latents: torch.Tensor, pieces_of: int, recompute: bool) -> torch.Tensor:
         """Images (n, 3, h, w) RGB, about [-1, 1] but not clamped, so that every pixel keeps its gradient.

@@ -17,7 +17,7 @@ MOST_FACES = 16
 class FaceMaker(Protocol):
     """What makes faces: a `Generator`, or a `Batcher` in front of one."""
 
-    def generate(self, latents: torch.Tensor, windows: np.ndarray) -> np.ndarray: ...
+    def generate(self, latents: torch.Tensor, windows: np.ndarray, visible_from: float = 0.0) -> np.ndarray: ...
 
 
 @dataclass(eq=False)
@@ -26,6 +26,7 @@ class _Request:
 
     latents: torch.Tensor
     windows: np.ndarray
+    visible_from: float
     given: int = 0  # how many are in a pass that is done or under way
     faces: list[np.ndarray] = field(default_factory=list)
     error: BaseException | None = None
@@ -63,9 +64,9 @@ class Batcher:
         self.passes = 0
         self.faces = 0
 
-    def generate(self, latents: torch.Tensor, windows: np.ndarray) -> np.ndarray:
+    def generate(self, latents: torch.Tensor, windows: np.ndarray, visible_from: float = 0.0) -> np.ndarray:
         """Faces (n, s, s, 3) BGR uint8; see `Generator.generate`. From any thread."""
-        request = _Request(latents, np.asarray(windows))
+        request = _Request(latents, np.asarray(windows), visible_from)
         with self._changed:
             self._waiting.append(request)
         while True:
@@ -104,6 +105,7 @@ class Batcher:
             faces = self._generator.generate(
                 torch.stack([request.latents[k] for request, k in turns]),
                 np.stack([request.windows[k] for request, k in turns]),
+                min(request.visible_from for request, _ in turns),
             )
         except BaseException as caught:
             error = caught

@@ -30,6 +30,13 @@ class FacePlacement:
     crop_box: Box
     alpha: np.ndarray
 
+    @property
+    def visible_from(self) -> float:
+        """Share of the face's height, 0…1, above which nothing of it is shown."""
+        rows = np.flatnonzero(self.alpha.any(axis=1))
+        top = self.crop_box[1] + int(rows[0]) - self.box[1] if len(rows) else self.box[3] - self.box[1]
+        return min(max(top / max(self.box[3] - self.box[1], 1), 0.0), 1.0)
+
 
 @dataclass(frozen=True)
 class LocatedFrame:

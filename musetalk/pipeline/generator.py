@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +12,10 @@ import torch
 from musetalk.audio.features import AudioFeatures
 from musetalk.face.landmarks import Box
 from musetalk.models.loading import Networks
+from musetalk.models.team import Team
 from musetalk.models.vae import to_bgr, to_unit_range
+
+T = TypeVar("T")
 
 
 def cut_face(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
@@ -30,6 +34,7 @@ class Generator:
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
         self.audio = AudioFeatures(networks.audio_encoder)
+        self._team = Team() if networks.unet.device.type == "cpu" else None
 
     @property
     def face_size(self) -> int:
@@ -54,25 +59,42 @@ class Generator:
         reference = to_unit_range(np.stack(faces), vae.device)
         masked = reference.clone()
         masked[:, :, self.face_size // 2 :] = -1.0
-        latents = vae.encode(torch.cat([masked, reference])).float()
-        return torch.cat(latents.chunk(2), dim=1)
+        return self._encode(torch.stack([masked, reference], dim=1)).flatten(1, 2)
 
     @torch.inference_mode()
     def encode_references(self, faces: Sequence[np.ndarray]) -> torch.Tensor:
         """The second half of the channels that `encode_faces` gives, for faces that are only looked at."""
-        vae = self.networks.vae
-        return vae.encode(to_unit_range(np.stack(faces), vae.device)).float()
+        return self._encode(to_unit_range(np.stack(faces), self.networks.vae.device)[:, None]).flatten(1, 2)
 
     @torch.inference_mode()
-    def generate(self, latents: torch.Tensor, windows: np.ndarray | torch.Tensor) -> np.ndarray:
+    def generate(
+        self, latents: torch.Tensor, windows: np.ndarray | torch.Tensor, visible_from: float = 0.0
+    ) -> np.ndarray:
         """Faces that speak.
 
         Args:
             latents: (n, 2·c, h, w) as from `encode_faces`.
             windows: (n, tokens, width) audio windows as from `AudioFeatures`, without positions.
+            visible_from: Share of the faces' height above which nothing of them is shown; it may then be black.
 
         Returns:
             (n, face_size, face_size, 3) BGR uint8.
         """
-        predicted = self.networks.unet(latents, torch.as_tensor(windows))
-        return to_bgr(self.networks.vae.decode(predicted))
+        tokens = torch.as_tensor(windows)
+
+        def paint(part: slice) -> np.ndarray:
+            predicted = self.networks.unet(latents[part], tokens[part])
+            return to_bgr(self.networks.vae.decode(predicted, visible_from))
+
+        return np.concatenate(self._parts(paint, len(latents)))
+
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Latents (n, k, c, h/8, w/8) float32 of images (n, k, 3, h, w); the k of a face stay together."""
+
+        def encode(part: slice) -> torch.Tensor:
+            return self.networks.vae.encode(images[part].flatten(0, 1)).float()
+
+        return torch.cat(self._parts(encode, len(images))).unflatten(0, images.shape[:2])
+
+    def _parts(self, work: Callable[[slice], T], count: int) -> list[T]:
+        return self._team.run(work, count) if self._team is not None else [work(slice(0, count))]

@@ -43,7 +43,8 @@ def generated_frames(
         faces: Iterator[np.ndarray] = iter(())
         if with_face:
             latents = states.latents([item for item, _ in with_face])
-            faces = iter(generator.generate(latents, np.stack([window for _, window in with_face])))
+            visible_from = min(item.placement.visible_from for item, _ in with_face if item.placement is not None)
+            faces = iter(generator.generate(latents, np.stack([window for _, window in with_face]), visible_from))
         for item in batch:
             yield GeneratedFrame(item, None if item.placement is None else next(faces))
 

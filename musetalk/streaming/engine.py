@@ -30,7 +30,7 @@ from musetalk.streaming.sound_units import SoundUnit, SoundUnits
 from musetalk.streaming.stream_frame import FrameTiming, Kind, StreamFrame, StreamStatistics
 
 _PIECE = SAMPLE_RATE // 2  # samples that units are made of at once
-_PRACTICE = 4  # faces in the larger of the passes that are done for practice
+_PRACTICE = (1, 2, 4)  # faces in passes that are done for practice
 _MOST_BEHIND = 1.0
 """Seconds behind after which the schedule begins anew: the machine slept, or the other side took nothing."""
 
@@ -80,6 +80,7 @@ class SpeechEngine:
         self._contiguous = False  # whether the next unit follows the last one
         self._times = PassTimes()
         self._shown = ShownFace(settings.blend_frames)
+        self._visible_from = frames.visible_from  # of all frames: a late face is shown in the place of another
 
     def _notify(self) -> None:
         self.changes += 1
@@ -162,10 +163,10 @@ class SpeechEngine:
         if index is None:
             return
         window = self._sound_units.silent_window()
-        for count in (1, *sorted({1, min(_PRACTICE, self.settings.batch_size)})):
+        for count in (1, *(count for count in _PRACTICE if count <= self.settings.batch_size)):
             latents = self.frames.latents([index] * count)
             began = self._clock()
-            self._faces.generate(latents, np.stack([window] * count))
+            self._faces.generate(latents, np.stack([window] * count), self._visible_from)
             seconds = self._clock() - began
             if count == 1:
                 self._times = PassTimes()  # the first pass of all is slower than those that come
@@ -240,7 +241,7 @@ class SpeechEngine:
         indices = [self._source_index(unit.slot) for unit in batch]
         began = self._clock()
         windows = np.stack([unit.window for unit in batch if unit.window is not None])
-        faces = self._faces.generate(self.frames.latents(indices), windows)
+        faces = self._faces.generate(self.frames.latents(indices), windows, self._visible_from)
         now = self._clock()
         with self.changed:
             self._times.add(len(batch), now - began)

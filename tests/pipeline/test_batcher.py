@@ -19,7 +19,7 @@ class Gated:
         self.entered = threading.Semaphore(0)
         self.gate = threading.Semaphore(0 if gated else 10**6)
 
-    def generate(self, latents, windows):
+    def generate(self, latents, windows, visible_from):
         assert len(latents) == len(windows)
         self.passes.append([int(value) for value in latents[:, 0]])
         self.entered.release()

@@ -85,7 +85,7 @@ class Network:
         self.encoded += len(faces)
         return torch.from_numpy(np.stack([face.mean((0, 1)) for face in faces])).float()
 
-    def generate(self, latents, windows):
+    def generate(self, latents, windows, visible_from):
         assert len(latents) == len(windows)
         self.batches.append(len(latents))
         return np.stack([np.full((32, 32, 3), int(window[0, 0]), np.uint8) for window in windows])

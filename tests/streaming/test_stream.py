@@ -121,10 +121,10 @@ def test_closing_ends_the_iteration_of_another_thread():
 
 def test_an_error_of_the_networks_reaches_whoever_takes_frames():
     class Failing(Faces):
-        def generate(self, latents, windows):
-            if len(self.batches) >= 3:  # after those for practice
+        def generate(self, latents, windows, visible_from):
+            if len(self.batches) >= 4:  # after those for practice
                 raise RuntimeError("out of memory")
-            return super().generate(latents, windows)
+            return super().generate(latents, windows, visible_from)
 
     with stub_stream(Failing()) as stream:
         stream.push(speech(*[50] * 20))
