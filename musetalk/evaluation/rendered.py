@@ -7,6 +7,7 @@ what doing nothing gives.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,11 +155,26 @@ class Row:
 
 @dataclass(frozen=True)
 class _Line:
+    """A line of the summary: how it is computed of all clips, and the least and the most that is aimed at."""
+
     name: str
     title: str
     compute: Callable[[Sequence[ClipScores], str], tuple[float, int] | None]
-    target: str = ""
-    test: Callable[[float], bool] | None = None
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def target(self) -> str:
+        """What is aimed at, in words."""
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            return f"{self.least:g} … {self.most:g}"
+        if math.isfinite(self.least):
+            return f"≥ {self.least:g}"
+        return f"≤ {self.most:g}" if math.isfinite(self.most) else ""
+
+    def reached(self, value: float) -> bool | None:
+        """Whether it is; None where nothing is aimed at."""
+        return self.least <= value <= self.most if self.target else None
 
 
 def _mean(name: str) -> Callable[[Sequence[ClipScores], str], tuple[float, int] | None]:
@@ -188,25 +204,17 @@ def _gain(scores: Sequence[ClipScores], system: str) -> tuple[float, int] | None
 
 
 _LINES = (
-    _Line("gap_r", "lip gap ~ truth, r", _mean("gap_r"), "≥ 0.85", lambda value: value >= 0.85),
-    _Line("width_r", "lip width ~ truth, r", _mean("width_r"), "≥ 0.6", lambda value: value >= 0.6),
-    _Line(
-        "own_gap_r", "lip gap ~ the source's own, r", _mean("own_gap_r"), "−0.15 … 0.15", lambda v: abs(v) <= 0.15
-    ),
-    _Line(
-        "own_width_r", "lip width ~ the source's own, r", _mean("own_width_r"), "−0.15 … 0.15", lambda v: abs(v) <= 0.15
-    ),
-    _Line("mouth_psnr", "PSNR of the mouth, dB", _mean("mouth_psnr"), "≥ 26", lambda value: value >= 26),
-    _Line("mouth_gain", "the same over copying the source, dB", _gain, "≥ 4", lambda value: value >= 4),
-    _Line("mouth_ssim", "SSIM of the mouth", _mean("mouth_ssim"), "≥ 0.85", lambda value: value >= 0.85),
-    _Line("in_sync", "SyncNet's offset within one frame, share", _in_sync, "≥ 0.95", lambda value: value >= 0.95),
-    _Line(
-        "stillness", "motion of the lip gap in quiet clips over that in speech", _stillness, "≤ 0.1", lambda v: v <= 0.1
-    ),
+    _Line("gap_r", "lip gap ~ truth, r", _mean("gap_r"), least=0.85),
+    _Line("width_r", "lip width ~ truth, r", _mean("width_r"), least=0.6),
+    _Line("own_gap_r", "lip gap ~ the source's own, r", _mean("own_gap_r"), -0.15, 0.15),
+    _Line("own_width_r", "lip width ~ the source's own, r", _mean("own_width_r"), -0.15, 0.15),
+    _Line("mouth_psnr", "PSNR of the mouth, dB", _mean("mouth_psnr"), least=26),
+    _Line("mouth_gain", "the same over copying the source, dB", _gain, least=4),
+    _Line("mouth_ssim", "SSIM of the mouth", _mean("mouth_ssim"), least=0.85),
+    _Line("in_sync", "SyncNet's offset within one frame, share", _in_sync, least=0.95),
+    _Line("stillness", "motion of the lip gap in quiet clips over that in speech", _stillness, most=0.1),
     _Line("silence_motion", "the same in the pauses of speech", _mean("silence_motion")),
-    _Line(
-        "apart_face", "difference outside the lips, grey levels", _mean("apart_face"), "≤ 3", lambda value: value <= 3
-    ),
+    _Line("apart_face", "difference outside the lips, grey levels", _mean("apart_face"), most=3),
     _Line("seam", "gradient on the mask's edge over the source's", _mean("seam")),
     _Line("colour_shift", "colour shift inside the mask, ΔE", _mean("colour_shift")),
     _Line("sharpness", "sharpness of the mouth over the source's", _mean("sharpness")),
@@ -220,7 +228,7 @@ def summarize(scores: Iterable[ClipScores]) -> list[Row]:
     for line in _LINES:
         found = {system: line.compute(given, system) for system in SYSTEMS}
         own = found["model"]
-        reached = None if own is None or line.test is None else line.test(own[0])
+        reached = None if own is None else line.reached(own[0])
         values = {system: None if one is None else one[0] for system, one in found.items()}
         rows.append(Row(line.name, line.title, line.target, reached, values, 0 if own is None else own[1]))
     return rows

@@ -65,6 +65,9 @@ class ImageFile(PingPong):
         """Yield the image once."""
         yield self._image.copy()
 
+    def _range(self, start: int, stop: int) -> list[np.ndarray]:
+        return [self._image.copy() for _ in range(start, stop)]
+
 
 def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Return a sort key that orders numbers in names by value: 2.png before 10.png."""

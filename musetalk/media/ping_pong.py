@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from musetalk.media.frame_source import SourceInfo
 PING_PONG_BYTES = 128 * 1024 * 1024
 
 
-class PingPong:
+class PingPong(ABC):
     """The ping-pong that all sources share; a subclass says how to read forward, and a range at random."""
 
     info: SourceInfo
@@ -20,16 +21,17 @@ class PingPong:
     def __init__(self, keep_bytes: int = PING_PONG_BYTES) -> None:
         self._keep_bytes = keep_bytes
 
+    @abstractmethod
     def frames(self) -> Iterator[np.ndarray]:
-        raise NotImplementedError
+        """The frames once, forward."""
 
     def _first_pass(self) -> Iterator[np.ndarray]:
         """Yield the frames of a forward pass, noting what `_range` needs."""
         return self.frames()
 
+    @abstractmethod
     def _range(self, start: int, stop: int) -> list[np.ndarray]:
         """Return the frames start ... stop-1 of a source that `_first_pass` has gone through."""
-        raise NotImplementedError
 
     def ping_pong(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index, frame) without end; see `FrameSource`."""

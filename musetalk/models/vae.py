@@ -14,7 +14,7 @@ from torch.nn import functional
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import WeightsError
 from musetalk.models.config_file import first_existing, read_network_config, without_private_keys
-from musetalk.models.part_decoder import decode_from_row
+from musetalk.models.partial_decoding import can_decode_rows, decode_from_row
 
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DEFAULT_FACE_SIZE = 256  # published: faces are generated at 256×256
@@ -86,7 +86,7 @@ class Vae:
         """
         latents, height = latents / self.scaling_factor, latents.shape[2] * LATENT_PIXELS
         row = max(int(visible_from * height) - _MARGIN_ROWS, 0) // _ROW_UNIT * _ROW_UNIT
-        if not row or type(self.network).__name__ != "AutoencoderTiny":
+        if not row or not can_decode_rows(self.network):
             return (self._in_pieces(self._decode, latents) / 2 + 0.5).clamp(0, 1)
         lower = self._in_pieces(lambda piece: decode_from_row(self.network.decoder, piece, row), latents)
         return functional.pad((lower / 2 + 0.5).clamp(0, 1), (0, 0, row, 0))

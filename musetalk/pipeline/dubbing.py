@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from musetalk.face.boxes import read_boxes, write_boxes
-from musetalk.face.masks import DEFAULT_CHEEK_WIDTH
 from musetalk.media.frames import open_source
-from musetalk.models.device import Placement
-from musetalk.models.versions import NetworkPaths
-from musetalk.pipeline.backends import BackendChoice
 from musetalk.pipeline.live import LiveStates
-from musetalk.pipeline.model import Model
+from musetalk.pipeline.model import Model, ModelOptions
 from musetalk.pipeline.rendering import render
 from musetalk.pipeline.settings import DubSettings, FaceSettings
 from musetalk.pipeline.speaking import FACES, GENERATE, WRITE
 from musetalk.pipeline.stages import StageTime
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # in typing from Python 3.11 on
 
 BARS = (FACES, GENERATE, WRITE)  # stages that get a progress bar
 
@@ -58,33 +58,9 @@ class Dubber:
         self.model = model
 
     @classmethod
-    def load(
-        cls,
-        version: str = "v15",
-        models_dir: str | Path = "models",
-        *,
-        paths: NetworkPaths | None = None,
-        placement: Placement | None = None,
-        backends: BackendChoice | None = None,
-        parsing_mode: str | None = None,
-        left_cheek_width: int = DEFAULT_CHEEK_WIDTH,
-        right_cheek_width: int = DEFAULT_CHEEK_WIDTH,
-        ffmpeg_path: str | None = None,
-    ) -> Dubber:
+    def load(cls, version: str = "v15", models_dir: str | Path = "models", **options: Unpack[ModelOptions]) -> Dubber:
         """Load a model version; arguments and errors are those of `Model.load`."""
-        return cls(
-            Model.load(
-                version,
-                models_dir,
-                paths=paths,
-                placement=placement,
-                backends=backends,
-                parsing_mode=parsing_mode,
-                left_cheek_width=left_cheek_width,
-                right_cheek_width=right_cheek_width,
-                ffmpeg_path=ffmpeg_path,
-            )
-        )
+        return cls(Model.load(version, models_dir, **options))
 
     def dub(
         self,

@@ -11,8 +11,8 @@ import torch
 
 from musetalk.audio.features import AudioFeatures
 from musetalk.face.landmarks import Box
+from musetalk.models.batch_threads import BatchThreads
 from musetalk.models.loading import Networks
-from musetalk.models.team import Team
 from musetalk.models.vae import to_bgr, to_unit_range
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Generator:
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
         self.audio = AudioFeatures(networks.audio_encoder)
-        self._team = Team() if networks.unet.device.type == "cpu" else None
+        self._threads = BatchThreads() if networks.unet.device.type == "cpu" else None
 
     @property
     def face_size(self) -> int:
@@ -97,4 +97,4 @@ class Generator:
         return torch.cat(self._parts(encode, len(images))).unflatten(0, images.shape[:2])
 
     def _parts(self, work: Callable[[slice], T], count: int) -> list[T]:
-        return self._team.run(work, count) if self._team is not None else [work(slice(0, count))]
+        return self._threads.run(work, count) if self._threads is not None else [work(slice(0, count))]

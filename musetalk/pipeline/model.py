@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from musetalk.audio.streaming_encoder import StreamingEncoder
 from musetalk.face.landmarks import FaceFinder
@@ -19,6 +20,21 @@ from musetalk.pipeline.backends import BackendChoice, build_finder, build_parser
 from musetalk.pipeline.batcher import Batcher
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.requirements import check_weights, weight_files
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # in typing from Python 3.11 on
+
+
+class ModelOptions(TypedDict, total=False):
+    """What may be chosen of a model version; see `ModelChoice.of`."""
+
+    paths: NetworkPaths | None
+    placement: Placement | None
+    backends: BackendChoice | None
+    parsing_mode: str | None
+    left_cheek_width: int
+    right_cheek_width: int
+    ffmpeg_path: str | None
 
 
 @dataclass(frozen=True)
@@ -131,31 +147,9 @@ class Model:
         self._streaming_encoder: StreamingEncoder | None = None
 
     @classmethod
-    def load(
-        cls,
-        version: str = "v15",
-        models_dir: str | Path = "models",
-        *,
-        paths: NetworkPaths | None = None,
-        placement: Placement | None = None,
-        backends: BackendChoice | None = None,
-        parsing_mode: str | None = None,
-        left_cheek_width: int = DEFAULT_CHEEK_WIDTH,
-        right_cheek_width: int = DEFAULT_CHEEK_WIDTH,
-        ffmpeg_path: str | None = None,
-    ) -> Model:
+    def load(cls, version: str = "v15", models_dir: str | Path = "models", **options: Unpack[ModelOptions]) -> Model:
         """Load a model version; arguments and errors are those of `ModelChoice.of`, and WeightsError for bad files."""
-        return ModelChoice.of(
-            version,
-            models_dir,
-            paths=paths,
-            placement=placement,
-            backends=backends,
-            parsing_mode=parsing_mode,
-            left_cheek_width=left_cheek_width,
-            right_cheek_width=right_cheek_width,
-            ffmpeg_path=ffmpeg_path,
-        ).load()
+        return ModelChoice.of(version, models_dir, **options).load()
 
     def streaming_encoder(self) -> StreamingEncoder:
         """The audio encoder for sound that arrives; all streams share one."""

@@ -22,17 +22,17 @@ from musetalk.training.files import write_whole
 from musetalk.training.order import SampleOrder
 
 CHUNK = 256
-FACES = ("masked", "reference", "target")
+LATENTS = ("masked_latents", "reference_latents", "target_latents")
 
 Encode = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
-"""A batch of samples → (n, c, h, w) latents by names of FACES."""
+"""A batch of samples → (n, c, h, w) latents by names of LATENTS."""
 
 
 class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
     """The samples 0 … count - 1 of a dataset, with latents in the place of faces.
 
-    `samples[number]` takes any running number. A sample has (1, c, h, w) float16 latents for each name of FACES
-    (`masked` is the face with its lower half black), and `windows` and `mouth_box` as in `ClipDataset`.
+    `samples[number]` takes any running number. A sample has (1, c, h, w) float16 latents for each name of LATENTS
+    (the masked face has its lower half black), and `windows` and `mouth_box` as in `ClipDataset`.
 
     Args:
         folder: Where `prepare` wrote them.
@@ -75,7 +75,7 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
         if chunk not in self._open:
             self._open[chunk] = safe_open(self._path(chunk), "pt")
         file = self._open[chunk]
-        return {name: file.get_slice(name)[row] for name in (*FACES, "windows", "mouth_box")}
+        return {name: file.get_slice(name)[row] for name in (*LATENTS, "windows", "mouth_box")}
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: not the open files."""

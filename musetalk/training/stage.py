@@ -15,7 +15,7 @@ from musetalk.models.unet import Unet
 from musetalk.models.vae import Vae, to_unit_range
 from musetalk.training.adversary import Adversary, crop_resized
 from musetalk.training.config import LossConfig, StageConfig
-from musetalk.training.encoded import FACES
+from musetalk.training.encoded import LATENTS
 from musetalk.training.export import export_unet
 from musetalk.training.mouth import mouth_mean, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -132,20 +132,20 @@ class StageTask:
         return self.vae.decode_for_loss(latents, config.decode_batch, config.solver.gradient_checkpointing).float()
 
     def encode_faces(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Latents of a batch's faces: `masked`, `reference` and `target`."""
+        """Latents of a batch's faces, by names of LATENTS."""
         source, reference, target = (faces_of(batch, name) for name in ("mask_source", "reference", "target"))
-        given = zip(FACES, (blacken(source), reference, target), strict=True)
+        given = zip(LATENTS, (blacken(source), reference, target), strict=True)
         return {name: self.encode(faces) for name, faces in given}
 
     def _in_latents(self, unet: nn.Module, batch: Mapping[str, torch.Tensor]) -> Pass:
         """The loss of samples that were encoded before."""
-        masked, reference, target = (batch[name].flatten(0, 1).float() for name in FACES)
+        masked, reference, target = (batch[name].flatten(0, 1).float() for name in LATENTS)
         predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1))
         size = self.config.data.image_size
         return Pass({"latent_loss": latent_loss(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size))})
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
-        if "target" in batch and batch["target"].is_floating_point():
+        if "target_latents" in batch:
             return self._in_latents(unet, batch)
         frames = batch["target"].shape[1]
         target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))

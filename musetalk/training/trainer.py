@@ -63,7 +63,7 @@ class Trainer:
         if resumed is not None:
             self._resume(resumed)
         self._wrap()
-        if resumed is not None and self.parallel.shards_optimizer:
+        if resumed is not None:
             self.parallel.load_shard(resumed)
         log = RunLog(self.config.folder, self.solver.max_train_steps, self.step) if self._is_main else None
         with Interruption() as interruption:

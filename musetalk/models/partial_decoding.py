@@ -14,6 +14,11 @@ from torch import nn
 _BLOCK_REACH = 3  # AutoencoderTinyBlock: three 3×3 convolutions
 
 
+def can_decode_rows(network: Any) -> bool:
+    """Whether an autoencoder's decoder is of convolutions alone; those with attention or group norm see all rows."""
+    return type(network).__name__ == "AutoencoderTiny"
+
+
 def decode_from_row(decoder: Any, latents: torch.Tensor, first_row: int) -> torch.Tensor:
     """The rows from `first_row` on of `decoder(latents)`, a diffusers DecoderTiny: (n, 3, H - first_row, W).
 

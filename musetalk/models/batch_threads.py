@@ -15,7 +15,7 @@ import torch
 T = TypeVar("T")
 
 
-class Team:
+class BatchThreads:
     """Threads that share the work on batches. Thread-safe.
 
     Args:
