@@ -199,7 +199,9 @@ def _stillness(scores: Sequence[ClipScores], system: str) -> tuple[float, int] |
 
 
 def _gain(scores: Sequence[ClipScores], system: str) -> tuple[float, int] | None:
-    own, copied = _mean("mouth_psnr")(scores, system), _mean("mouth_psnr")(scores, "source")
+    """Over clips whose mouth moves: where truth and source both rest, they are one."""
+    moving = [one for one in scores if "gap_r" in one.values["model"]]
+    own, copied = _mean("mouth_psnr")(moving, system), _mean("mouth_psnr")(moving, "source")
     return (own[0] - copied[0], own[1]) if own and copied else None
 
 
