@@ -12,9 +12,16 @@ from musetalk.errors import WeightsError
 from musetalk.models.config_file import read_network_config, without_private_keys
 from musetalk.models.positional_encoding import add_positional_encoding
 
+RESIDUAL = "reference_residual"
+"""Key of our own in musetalk.json: the network gives what is added to the reference's latents."""
+
 
 class Unet:
     """One step at timestep 0.
+
+    Two settings of musetalk.json, which the published versions leave out, make a small network learn faster. With
+    `reference_residual` what it gives is added to the reference's latents, so that it need not learn to copy them. With
+    class_embed_type, it has the audio window beside its timestep as well as in its cross-attention.
 
     Args:
         network: A diffusers UNet2DConditionModel in eval mode.
@@ -25,6 +32,8 @@ class Unet:
         self.in_channels = int(network.config.in_channels)
         self.out_channels = int(network.config.out_channels)
         self.audio_width = int(network.config.cross_attention_dim)
+        self._residual = bool(network.config.get(RESIDUAL, False))
+        self._labelled = network.config.class_embed_type is not None
         self._timestep: torch.Tensor | None = None
 
     @property
@@ -47,7 +56,10 @@ class Unet:
         latents = latents.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
         if self._timestep is None or self._timestep.device != latents.device:
             self._timestep = torch.zeros(1, dtype=torch.long, device=latents.device)
-        return self.network(latents, self._timestep, encoder_hidden_states=tokens, return_dict=False)[0]
+        labels = tokens.flatten(1) if self._labelled else None
+        given = {"encoder_hidden_states": tokens, "class_labels": labels, "return_dict": False}
+        painted = self.network(latents, self._timestep, **given)[0]
+        return painted + latents[:, -self.out_channels :] if self._residual else painted
 
 
 def load_unet(config_path: Path, weights_path: Path) -> Unet:
@@ -69,9 +81,16 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     """
     from diffusers import UNet2DConditionModel
 
+    settings = without_private_keys(config)
+    residual = bool(settings.pop(RESIDUAL, False))
     try:
-        return UNet2DConditionModel(**without_private_keys(config))
+        network: Any = UNet2DConditionModel(**settings)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a configuration of UNet2DConditionModel: {error}", "Use the musetalk.json of the weights."
         ) from None
+    if residual:
+        network.register_to_config(**{RESIDUAL: True})
+        torch.nn.init.zeros_(network.conv_out.weight)  # training begins with the reference as it is
+        torch.nn.init.zeros_(network.conv_out.bias)
+    return network

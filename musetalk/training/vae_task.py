@@ -57,12 +57,15 @@ class VaeLossConfig:
 
     Attributes:
         image_loss: L1 of the pictures and their gradients at several sizes.
+        detail_loss: L1 of the local strength of fine detail, which the other leaves too weak: of two places where an
+            edge or a pore may be, it prefers none.
         color_loss: Pulls three latents towards the mean colour of their pixels (AutoencoderTiny only).
         bound_loss: Keeps latents of AutoencoderTiny in the range that its decoder takes.
         gan_loss: A discriminator on the decoded pictures, with as much feature matching.
     """
 
     image_loss: float = setting(1.0, at_least=0)
+    detail_loss: float = setting(0.0, at_least=0)
     color_loss: float = setting(1.0, at_least=0)
     bound_loss: float = setting(0.1, at_least=0)
     gan_loss: float = setting(0.0, at_least=0)
@@ -186,6 +189,22 @@ def image_pyramid_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.T
     return total / 3
 
 
+def detail_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 of the local deviation (5×5) of what a 2×2 mean takes away, at full and half size; (n, 3, h, w) in [-1, 1]."""
+    total = predicted.new_zeros(())
+    for _ in range(2):
+        (ours, predicted), (theirs, target) = _detail(predicted), _detail(target)
+        total = total + F.l1_loss(ours, theirs)
+    return total / 2
+
+
+def _detail(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How strong the detail is that half the size does not show, and the images at half the size."""
+    half = F.avg_pool2d(images, 2)
+    detail = images - F.interpolate(half, scale_factor=2)
+    return (F.avg_pool2d(detail.square(), 5, stride=2) + 1e-5).sqrt(), half  # 1e-5: the root is steep at 0
+
+
 class Autoencoder(nn.Module):
     """Encoder and decoder in one pass, so that several processes can share the work: images → (images, latents)."""
 
@@ -230,7 +249,8 @@ class VaeTask:
         self.start_gan = config.discriminator_train_params.start_gan
         losses = config.loss_params
         tiny = type(network).__name__ == "AutoencoderTiny"
-        weights = {"image_loss": losses.image_loss, "gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss}
+        weights = {"image_loss": losses.image_loss, "detail_loss": losses.detail_loss}
+        weights |= {"gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss}
         self.decoder_only = config.decoder_only
         if self.decoder_only:
             network.requires_grad_(False)
@@ -250,6 +270,8 @@ class VaeTask:
         losses: dict[str, torch.Tensor] = {}
         if "image_loss" in self.weights:
             losses["image_loss"] = image_pyramid_loss(decoded, images)
+        if "detail_loss" in self.weights:
+            losses["detail_loss"] = detail_loss(decoded, images)
         if "color_loss" in self.weights:
             losses["color_loss"] = F.l1_loss(latents[:, :3], COLOR_SCALE * F.avg_pool2d(images, 8))
         if "bound_loss" in self.weights:

@@ -15,7 +15,7 @@ from musetalk.training.color_path import COLOR_SCALE, lay_color_path
 from musetalk.training.config import ListEntry
 from musetalk.training.log import read_rows
 from musetalk.training.tasks import train
-from musetalk.training.vae_task import CropSamples, FacePictures, VaeDataConfig, image_pyramid_loss
+from musetalk.training.vae_task import CropSamples, FacePictures, VaeDataConfig, detail_loss, image_pyramid_loss
 
 MINI = Path("configs/training/networks/mini_vae.json")
 
@@ -88,7 +88,7 @@ def test_an_untrained_decoder_already_paints_the_colour_of_its_latents() -> None
     network = build_vae(json.loads(MINI.read_text()), MINI)
     lay_color_path(network.decoder, torch.eye(3), channels=(0, 1, 2))
     color = torch.tensor([0.5, -0.25, -0.6])
-    latents = torch.zeros(1, 8, 8, 8)
+    latents = torch.zeros(1, network.config.latent_channels, 8, 8)
     latents[:, :3] = COLOR_SCALE * color[None, :, None, None]
     with torch.no_grad():
         for name, parameter in network.decoder.named_parameters():
@@ -109,3 +109,15 @@ def test_pyramid_loss_sees_a_colour_shift_and_a_lost_edge() -> None:
     assert image_pyramid_loss(image, image) == 0
     torch.testing.assert_close(image_pyramid_loss(shifted, image), torch.tensor(0.5 / 3), atol=1e-6, rtol=0)
     assert image_pyramid_loss(flat, image) > image_pyramid_loss(shifted, image)
+
+
+def test_the_detail_loss_asks_for_the_strength_of_detail_not_for_its_place() -> None:
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(2, 3, 64, 64, generator=generator)
+    elsewhere = torch.randn(2, 3, 64, 64, generator=generator)
+    flat = torch.zeros_like(noise)
+    assert detail_loss(noise, noise) == 0
+    assert float(detail_loss(elsewhere, noise)) < 0.2 * float(detail_loss(flat, noise))
+    weak = (noise / 2).requires_grad_(True)
+    detail_loss(weak, noise).backward()
+    assert weak.grad is not None and float((weak.grad * weak).sum()) < 0  # stronger is better

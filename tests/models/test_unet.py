@@ -1,0 +1,53 @@
+"""What our own settings of musetalk.json add to the published UNet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from model_factory import TINY_UNET
+
+from musetalk.models.unet import Unet, build_unet, load_unet
+from musetalk.training.export import export_unet
+
+TOKENS, SIDE = 50, 8
+
+
+def unet(**more: Any) -> Unet:
+    torch.manual_seed(0)
+    return Unet(build_unet({**TINY_UNET, **more}, Path()).eval().requires_grad_(False))
+
+
+def inputs(network: Unet) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(2, network.in_channels, SIDE, SIDE, generator=generator)
+    return latents, torch.randn(2, TOKENS, network.audio_width, generator=generator)
+
+
+def test_a_residual_unet_begins_with_the_reference_and_adds_what_it_learns(tmp_path: Path) -> None:
+    residual = unet(reference_residual=True)
+    latents, windows = inputs(residual)
+    reference = latents[:, -residual.out_channels :]
+    assert torch.equal(residual(latents, windows), reference)
+    plain = unet()
+    residual.network.load_state_dict(plain.network.state_dict())
+    assert torch.equal(residual(latents, windows), reference + plain(latents, windows))
+    export_unet(residual.network, tmp_path)
+    again = load_unet(tmp_path / "musetalk.json", tmp_path / "unet.pth")
+    assert torch.equal(again(latents, windows), residual(latents, windows))
+    assert json.loads((tmp_path / "musetalk.json").read_text())["reference_residual"] is True
+
+
+def test_a_unet_that_asks_for_it_has_the_window_beside_its_timestep() -> None:
+    width = unet().audio_width
+    labelled = unet(class_embed_type="projection", projection_class_embeddings_input_dim=TOKENS * width)
+    for block in labelled.network.modules():
+        if type(block).__name__ == "Attention":
+            block.to_v.weight.zero_()  # nothing is heard through attention any more
+    latents, windows = inputs(labelled)
+    heard = labelled(latents, windows)
+    assert not torch.equal(heard, labelled(latents, windows.flip(1)))
+    single = torch.cat([labelled(latents[i : i + 1], windows[i : i + 1]) for i in range(2)])
+    assert torch.allclose(heard, single, atol=1e-5)
