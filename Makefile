@@ -14,10 +14,15 @@ demo: $(VENV)/.installed
 scores: demo
 	$(PY) -m scripts.evaluate --config configs/evaluation/demo.yaml --out results/scores
 
-# The model card's numbers: dubs and scores heads that mini was not trained on, and the demo. HEAD_MODEL as for mini.
+# The numbers of README and model card: dubs and scores heads that mini was not trained on, the demo, and, with
+# MEDIA=folder, the yongen.mp4 and yongen.wav in it (test media of the published project). HEAD_MODEL as for mini.
 results: $(VENV)/.installed-synthetic scores
 	$(PY) -m scripts.render_heads --head $(HEAD_MODEL) --split held_out --seed 1 --twins --clips 24 --seconds 5 --workers 2 --out results/heads
 	$(PY) -m scripts.score_heads --version mini --heads results/heads --out results/mini/heads
+	$(if $(MEDIA),$(PY) -m scripts.inference --version mini --inference_config configs/inference/demo.yaml --result_dir results \
+		demo.video_path=$(MEDIA)/yongen.mp4 demo.audio_path=$(MEDIA)/yongen.wav demo.result_name=yongen.mp4)
+	$(if $(MEDIA),$(PY) -m scripts.evaluate --generated results/mini/yongen.mp4 --source $(MEDIA)/yongen.mp4 --audio $(MEDIA)/yongen.wav \
+		--other_audio assets/demo/speech.wav --out results/yongen)
 
 test: $(VENV)/.installed-dev
 	$(PY) -m pytest -m "not slow"

@@ -86,11 +86,13 @@ def prepare(
         advance: Called with the name of a stage for each frame that leaves it, from any thread.
 
     Raises:
+        UsageError: The model does not take these paddings.
         InputError: The source cannot be used, or no frame has a face.
         OutputError: The folder cannot be written, or is none of an avatar.
     """
     began = time.perf_counter()
     settings = settings or DubSettings()
+    model.generator.check_padding(settings.audio_padding_left, settings.audio_padding_right)
     source, folder = Path(source), Path(folder)
     frames = open_source(source, settings.fps)
     if started is not None:

@@ -26,15 +26,16 @@ class Recipe:
         work: Folder of everything in between.
         head: The head model, as scripts.render_heads takes it.
         utterances: Of speech for the audio encoder; held-out speech is a tenth.
-        clips, seconds: Rendered clips with their twins, and their length; held-out clips are a tenth.
+        clips, seconds: Rendered clips with their twins, and their length; held-out clips are a tenth. Each shows
+            another person: many short ones teach more than few long ones.
         workers: Processes that render and preprocess.
     """
 
     work: Path
     head: Path
     utterances: int = 400
-    clips: int = 400
-    seconds: int = 8
+    clips: int = 1000
+    seconds: int = 2
     workers: int = 2
 
     def run(self, step: str, target: Path, overrides: Sequence[str] = ()) -> None:

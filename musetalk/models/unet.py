@@ -12,28 +12,38 @@ from musetalk.errors import WeightsError
 from musetalk.models.config_file import read_network_config, without_private_keys
 from musetalk.models.positional_encoding import add_positional_encoding
 
-RESIDUAL = "reference_residual"
-"""Key of our own in musetalk.json: the network gives what is added to the reference's latents."""
+BLENDED = "reference_blended"
+"""Key of our own in musetalk.json: the network's last channel says where what it paints replaces the reference."""
+_MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
 class Unet:
     """One step at timestep 0.
 
     Two settings of musetalk.json, which the published versions leave out, make a small network learn faster. With
-    `reference_residual` what it gives is added to the reference's latents, so that it need not learn to copy them. With
-    class_embed_type, it has the audio window beside its timestep as well as in its cross-attention.
+    `reference_blended` it has one channel more, a logit of how much of what it paints is laid over the reference's
+    latents: what is to stay need not be painted, and what is to go need not be known. With class_embed_type, it has the
+    audio window beside its timestep as well as in its cross-attention.
 
     Args:
         network: A diffusers UNet2DConditionModel in eval mode.
+
+    Attributes:
+        in_channels: Of masked and reference latents together.
+        out_channels: Of the latents that it gives.
+        audio_width: Of a token.
+        window_tokens: Tokens that a window must have; None: any number.
     """
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        self.in_channels = int(network.config.in_channels)
-        self.out_channels = int(network.config.out_channels)
-        self.audio_width = int(network.config.cross_attention_dim)
-        self._residual = bool(network.config.get(RESIDUAL, False))
-        self._labelled = network.config.class_embed_type is not None
+        config = network.config
+        self._blended = bool(config.get(BLENDED, False))
+        self.in_channels = int(config.in_channels)
+        self.out_channels = int(config.out_channels) - self._blended
+        self.audio_width = int(config.cross_attention_dim)
+        labels = config.projection_class_embeddings_input_dim
+        self.window_tokens: int | None = None if labels is None else int(labels) // self.audio_width
         self._timestep: torch.Tensor | None = None
 
     @property
@@ -56,10 +66,13 @@ class Unet:
         latents = latents.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
         if self._timestep is None or self._timestep.device != latents.device:
             self._timestep = torch.zeros(1, dtype=torch.long, device=latents.device)
-        labels = tokens.flatten(1) if self._labelled else None
+        labels = None if self.window_tokens is None else tokens.flatten(1)
         given = {"encoder_hidden_states": tokens, "class_labels": labels, "return_dict": False}
         painted = self.network(latents, self._timestep, **given)[0]
-        return painted + latents[:, -self.out_channels :] if self._residual else painted
+        if not self._blended:
+            return painted
+        reference = latents[:, -self.out_channels :]
+        return reference + torch.sigmoid(painted[:, -1:]) * (painted[:, :-1] - reference)
 
 
 def load_unet(config_path: Path, weights_path: Path) -> Unet:
@@ -82,15 +95,16 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    residual = bool(settings.pop(RESIDUAL, False))
+    blended = bool(settings.pop(BLENDED, False))
     try:
         network: Any = UNet2DConditionModel(**settings)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a configuration of UNet2DConditionModel: {error}", "Use the musetalk.json of the weights."
         ) from None
-    if residual:
-        network.register_to_config(**{RESIDUAL: True})
-        torch.nn.init.zeros_(network.conv_out.weight)  # training begins with the reference as it is
+    if blended:
+        network.register_to_config(**{BLENDED: True})
+        torch.nn.init.zeros_(network.conv_out.weight)
         torch.nn.init.zeros_(network.conv_out.bias)
+        torch.nn.init.constant_(network.conv_out.bias[-1:], _MOSTLY_REFERENCE)
     return network

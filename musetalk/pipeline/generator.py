@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from musetalk.audio.features import AudioFeatures
+from musetalk.audio.windows import DEFAULT_PADDING, window_length
+from musetalk.errors import UsageError
 from musetalk.face.landmarks import Box
 from musetalk.models.batch_threads import BatchThreads
 from musetalk.models.loading import Networks
@@ -44,6 +46,19 @@ class Generator:
     @property
     def device(self) -> torch.device:
         return self.networks.unet.device
+
+    def check_padding(self, left: int, right: int) -> None:
+        """Check that the UNet takes windows with this padding, in 25 fps frames.
+
+        Raises:
+            UsageError: It hears windows of one length only, and this is another.
+        """
+        wanted, given = self.networks.unet.window_tokens, window_length(left, right) * self.audio.encoder.states
+        if wanted is not None and given != wanted:
+            raise UsageError(
+                f"this model hears windows of {wanted} tokens, with a padding of {left} and {right} they have {given}",
+                f"Leave --audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another --version.",
+            )
 
     @torch.inference_mode()
     def encode_faces(self, faces: Sequence[np.ndarray]) -> torch.Tensor:

@@ -86,9 +86,11 @@ def render(
         before_end: Called when all frames are written; if it fails, no result appears.
 
     Raises:
+        UsageError: The model does not take these paddings.
         InputError: The sound or the source cannot be used.
         OutputError: The result cannot be written.
     """
+    generator.check_padding(settings.audio_padding_left, settings.audio_padding_right)
     began = time.perf_counter()
     info = states.info
     samples = read_audio(audio)

@@ -37,12 +37,20 @@ class PassTimes:
         mean, deviation = self._measured[nearest]
         return (mean + margin * deviation) * max(faces / nearest, 1.0)
 
-    def enough(self, interval: float, most: int) -> int:
-        """The least number of faces in a pass that keeps up with a frame each `interval`; if none does, the fastest."""
-        each = {faces: self.predict(faces) / faces for faces in range(1, most + 1)}
-        return next(
-            (n for n, seconds in each.items() if seconds <= _SHARE * interval), min(each, key=lambda n: each[n])
-        )
+    def enough(self, interval: float, most: int, slack: float = math.inf) -> int:
+        """The least number of faces in a pass that keeps up with a frame each `interval`; if none does, the fastest.
+
+        Args:
+            interval: Seconds between frames.
+            most: Faces in a pass.
+            slack: Seconds until the newest frame is due: passes that are gathered and done in that time are considered.
+        """
+        each = {
+            faces: self.predict(faces) / faces
+            for faces in range(1, most + 1)
+            if faces == 1 or self.predict(faces, _MARGIN) + (faces - 1) * interval <= slack
+        }
+        return next((n for n, seconds in each.items() if seconds <= _SHARE * interval), min(each, key=each.__getitem__))
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def plan_pass(slack: Sequence[float], times: PassTimes, interval: float, most: i
     count = len(slack)
     if not count:
         return PassPlan(())
-    enough = times.enough(interval, most)
+    enough = times.enough(interval, most, slack[-1])
     first = 0
     while first < count and slack[first] < times.predict(min(enough, count - first), _MARGIN):
         first += 1

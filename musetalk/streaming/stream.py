@@ -180,6 +180,7 @@ def build_engine(
     """The engine of `Avatar.stream`, for those who do its waiting themselves; the arguments are the same."""
     settings = settings or StreamSettings()
     fps = avatar.frames.info.fps
+    avatar.model.generator.check_padding(settings.audio_padding_left, settings.audio_padding_right)
     windows = StreamingFeatures(
         avatar.model.streaming_encoder(), fps, settings.audio_padding_left, settings.audio_padding_right
     )

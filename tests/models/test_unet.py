@@ -26,18 +26,27 @@ def inputs(network: Unet) -> tuple[torch.Tensor, torch.Tensor]:
     return latents, torch.randn(2, TOKENS, network.audio_width, generator=generator)
 
 
-def test_a_residual_unet_begins_with_the_reference_and_adds_what_it_learns(tmp_path: Path) -> None:
-    residual = unet(reference_residual=True)
-    latents, windows = inputs(residual)
-    reference = latents[:, -residual.out_channels :]
-    assert torch.equal(residual(latents, windows), reference)
+def test_a_blended_unet_lays_what_it_paints_over_the_reference(tmp_path: Path) -> None:
     plain = unet()
-    residual.network.load_state_dict(plain.network.state_dict())
-    assert torch.equal(residual(latents, windows), reference + plain(latents, windows))
-    export_unet(residual.network, tmp_path)
+    channels = plain.out_channels
+    blended = unet(reference_blended=True, out_channels=channels + 1)
+    assert blended.out_channels == channels
+    latents, windows = inputs(blended)
+    reference = latents[:, -channels:]
+    assert 0 < float((blended(latents, windows) / reference).mean()) < 1  # before training: most of the reference
+
+    with_mask = {key: value.clone() for key, value in plain.network.state_dict().items()}
+    for key in ("conv_out.weight", "conv_out.bias"):
+        with_mask[key] = torch.cat([with_mask[key], torch.zeros_like(with_mask[key][:1])])
+    for logit, expected in ((-40.0, reference), (40.0, plain(latents, windows))):
+        with_mask["conv_out.bias"][-1] = logit
+        blended.network.load_state_dict(with_mask)
+        assert torch.allclose(blended(latents, windows), expected, atol=1e-5)
+
+    export_unet(blended.network, tmp_path)
     again = load_unet(tmp_path / "musetalk.json", tmp_path / "unet.pth")
-    assert torch.equal(again(latents, windows), residual(latents, windows))
-    assert json.loads((tmp_path / "musetalk.json").read_text())["reference_residual"] is True
+    assert torch.equal(again(latents, windows), blended(latents, windows))
+    assert json.loads((tmp_path / "musetalk.json").read_text())["reference_blended"] is True
 
 
 def test_a_unet_that_asks_for_it_has_the_window_beside_its_timestep() -> None:

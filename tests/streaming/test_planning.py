@@ -74,3 +74,13 @@ def test_what_is_late_is_dropped_but_not_all():
 def test_networks_that_cannot_keep_up_leave_out_evenly():
     plan = plan_pass(slack(*range(400, 800, 40)), TOO_SLOW, INTERVAL, 8)
     assert plan.take == (0, 2, 4, 6, 8) and plan.drop == (1, 3, 5, 7)
+
+
+def test_passes_that_cannot_be_gathered_in_time_are_not_waited_for() -> None:
+    times = PassTimes()
+    for faces, seconds in ((1, 0.066), (2, 0.080), (4, 0.142)):
+        times.add(faces, seconds)
+    assert times.enough(0.04, 8) == 4  # the only one that keeps up
+    assert times.enough(0.04, 8, slack=0.24) == 2  # four frames take 0.12 s to come
+    assert plan_pass([0.2, 0.24], times, 0.04, 8).take == (0, 1)
+    assert times.enough(0.04, 8, slack=0.05) == 1
