@@ -67,16 +67,6 @@ def test_the_mouth_follows_the_speech_and_not_another(tmp_path):
     assert np.mean(others) < own / 2
 
 
-def test_paddings_that_the_model_never_heard_are_refused_before_anything_is_written(tmp_path, capsys):
-    tasks = tmp_path / "tasks.yaml"
-    tasks.write_text(json.dumps({"task": {"video_path": str(PRESENTER), "audio_path": str(SPEECH)}}))
-    words = ["--inference_config", str(tasks), "--version", "mini", "--models_dir", str(REPOSITORY / "models")]
-    code = inference.main([*words, "--result_dir", str(tmp_path / "out"), "--audio_padding_length_left", "3"])
-    assert code != 0
-    assert "hears windows of 50 tokens" in capsys.readouterr().err
-    assert not list((tmp_path / "out").rglob("*.mp4"))
-
-
 def test_a_second_without_a_face_passes_through_and_nothing_shifts(tmp_path):
     frames = first_frames(PRESENTER, 60)
     blank = np.full_like(frames[0], 120)

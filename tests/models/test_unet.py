@@ -55,6 +55,7 @@ def test_a_unet_that_asks_for_it_has_the_window_beside_its_timestep() -> None:
     for block in labelled.network.modules():
         if type(block).__name__ == "Attention":
             block.to_v.weight.zero_()  # nothing is heard through attention any more
+    assert (unet().window_tokens, labelled.window_tokens) == (None, TOKENS)
     latents, windows = inputs(labelled)
     heard = labelled(latents, windows)
     assert not torch.equal(heard, labelled(latents, windows.flip(1)))
