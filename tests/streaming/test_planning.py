@@ -55,7 +55,7 @@ def test_unknown_networks_are_tried():
 
 
 def test_slow_networks_gather_while_there_is_time():
-    assert plan_pass(slack(200), SLOW_ALONE, INTERVAL, 8) == PassPlan(())
+    assert plan_pass(slack(240), SLOW_ALONE, INTERVAL, 8) == PassPlan(())
     assert plan_pass(slack(120, 160), SLOW_ALONE, INTERVAL, 8) == PassPlan((0, 1))
     assert plan_pass(slack(40, 80, 120, 160), SLOW_ALONE, INTERVAL, 8).take[0] > 0
 
