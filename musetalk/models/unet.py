@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from musetalk.audio.windows import DEFAULT_PADDING, window_length
 from musetalk.checkpoint import load_into, read_state_dict
-from musetalk.errors import WeightsError
+from musetalk.errors import UsageError, WeightsError
 from musetalk.models.config_file import read_network_config, without_private_keys
 from musetalk.models.positional_encoding import add_positional_encoding
 
@@ -20,10 +21,10 @@ _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 class Unet:
     """One step at timestep 0.
 
-    Two settings of musetalk.json, which the published versions leave out, make a small network learn faster. With
-    `reference_blended` it has one channel more, a logit of how much of what it paints is laid over the reference's
-    latents: what is to stay need not be painted, and what is to go need not be known. With class_embed_type, it has the
-    audio window beside its timestep as well as in its cross-attention.
+    Two settings of musetalk.json, which the published versions leave out, are meant for small networks. With
+    `reference_blended` the network has one channel more, a logit of how much of what it paints is laid over the
+    reference's latents: what is to stay need not be painted, and what is to go need not be known. With
+    class_embed_type `projection` it has the audio window beside its timestep as well as in its cross-attention.
 
     Args:
         network: A diffusers UNet2DConditionModel in eval mode.
@@ -45,6 +46,25 @@ class Unet:
         labels = config.projection_class_embeddings_input_dim
         self.window_tokens: int | None = None if labels is None else int(labels) // self.audio_width
         self._timestep: torch.Tensor | None = None
+
+    def check_padding(self, left: int, right: int, states: int) -> None:
+        """Check that the network takes windows with this padding.
+
+        Args:
+            left: Sound before a frame, in 25 fps frames.
+            right: Sound after it.
+            states: Hidden states of the audio encoder, each of which gives a token for every step.
+
+        Raises:
+            UsageError: It takes windows of one length only, and this is another.
+        """
+        tokens = window_length(left, right) * states
+        if self.window_tokens is not None and tokens != self.window_tokens:
+            raise UsageError(
+                f"this UNet takes windows of {self.window_tokens} tokens; {left} frames of sound before and {right} "
+                f"after a frame give {tokens}",
+                f"Leave audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another UNet.",
+            )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 
 from musetalk.audio.features import AudioFeatures
-from musetalk.audio.windows import DEFAULT_PADDING, window_length
-from musetalk.errors import UsageError
 from musetalk.face.landmarks import Box
 from musetalk.models.batch_threads import BatchThreads
 from musetalk.models.loading import Networks
@@ -48,17 +46,8 @@ class Generator:
         return self.networks.unet.device
 
     def check_padding(self, left: int, right: int) -> None:
-        """Check that the UNet takes windows with this padding, in 25 fps frames.
-
-        Raises:
-            UsageError: It hears windows of one length only, and this is another.
-        """
-        wanted, given = self.networks.unet.window_tokens, window_length(left, right) * self.audio.encoder.states
-        if wanted is not None and given != wanted:
-            raise UsageError(
-                f"this model hears windows of {wanted} tokens, with a padding of {left} and {right} they have {given}",
-                f"Leave --audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another --version.",
-            )
+        """See `Unet.check_padding`."""
+        self.networks.unet.check_padding(left, right, self.audio.encoder.states)
 
     @torch.inference_mode()
     def encode_faces(self, faces: Sequence[np.ndarray]) -> torch.Tensor:

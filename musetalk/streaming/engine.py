@@ -30,7 +30,7 @@ from musetalk.streaming.sound_units import SoundUnit, SoundUnits
 from musetalk.streaming.stream_frame import FrameTiming, Kind, StreamFrame, StreamStatistics
 
 _PIECE = SAMPLE_RATE // 2  # samples that units are made of at once
-_PRACTICE = (1, 2, 4)  # faces in passes that are done for practice
+_PRACTICE = (1, 2, 3, 4)  # faces in passes that are done for practice
 _MOST_BEHIND = 1.0
 """Seconds behind after which the schedule begins anew: the machine slept, or the other side took nothing."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 _WEIGHT = 0.3  # of the newest measurement
 _SHARE = 0.9  # of the time between frames that may be spent on a face
-_MARGIN = 2.0  # mean deviations by which a pass may take longer and still be in time
+_FORGET = 0.03  # share of what a slow pass made believe, that each pass of another size takes back
+_MARGIN = 1.0  # mean deviations by which a pass may take longer and still be in time
 
 
 class PassTimes:
@@ -16,9 +17,14 @@ class PassTimes:
 
     def __init__(self) -> None:
         self._measured: dict[int, tuple[float, float]] = {}  # mean and mean deviation
+        self._first: dict[int, float] = {}
 
     def add(self, faces: int, seconds: float) -> None:
-        """Note a pass."""
+        """Note a pass. Sizes that are not used are slowly believed to take again what they took first."""
+        self._first.setdefault(faces, seconds)
+        for size, (mean, deviation) in self._measured.items():
+            back = _FORGET * max(mean - self._first[size], 0.0)
+            self._measured[size] = mean - back, (1 - _FORGET) * deviation
         mean, deviation = self._measured.get(faces, (seconds, 0.0))
         deviation += _WEIGHT * (abs(seconds - mean) - deviation)
         self._measured[faces] = mean + _WEIGHT * (seconds - mean), deviation
@@ -95,5 +101,7 @@ def plan_pass(slack: Sequence[float], times: PassTimes, interval: float, most: i
     while available > 1 and times.predict(available, _MARGIN) > slack[first]:
         available -= 1
     step = max(math.ceil(times.predict(available) / available / interval - 0.1), 1)
+    widest = (count - first - 1) // max(min(available, enough) - 1, 1)  # more would make the pass smaller, and slower
+    step = max(min(step, widest), 1)
     take = tuple(range(first, count, step))[:available]
     return PassPlan(take, tuple(place for place in range(take[-1]) if place not in take))

@@ -8,7 +8,7 @@ from fractions import Fraction
 from musetalk.audio.windows import DEFAULT_PADDING
 from musetalk.errors import UsageError
 
-DEFAULT_DELAY = Fraction(26, 100)
+DEFAULT_DELAY = Fraction(24, 100)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ the mouth leaves it little to find.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -113,25 +112,6 @@ def curve_loss(predicted: torch.Tensor, curves: torch.Tensor, mask: torch.Tensor
     return (error * mask).sum() / mask.sum() + 2 * (moved * mask[:, 1:]).sum() / mask.sum()
 
 
-@torch.no_grad()
-def standardize_last_state(encoder: Any, mel: torch.Tensor, mask: torch.Tensor) -> None:
-    """Give each channel of the last hidden state mean 0 and deviation 1 on some sound, by the last norm's own weights.
-
-    What the sound says otherwise is a tenth of what is constant, and of the states before it, and a UNet is long in
-    finding it.
-
-    Args:
-        encoder: WhisperEncoder; changed in place.
-        mel: (n, 80, 3000).
-        mask: (n, 1500): 1 for the steps that hold sound.
-    """
-    states = encoder(mel).last_hidden_state[mask.bool()].float()
-    deviation, mean = torch.std_mean(states, dim=0)
-    norm = encoder.layer_norm
-    norm.weight.div_(deviation)
-    norm.bias.sub_(mean).div_(deviation)
-
-
 class AudioTask:
     """Trains the encoder; see `Task`.
 
@@ -174,11 +154,8 @@ class AudioTask:
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """The folder that --whisper_dir takes: config.json, preprocessor_config.json, model.safetensors."""
         reader: Any = networks["audio_encoder"]
-        encoder = copy.deepcopy(reader.encoder)
-        device = next(encoder.parameters()).device
-        standardize_last_state(encoder, self.fixed["mel"].to(device), self.fixed["mask"].to(device))
         target = folder / "audio_encoder"
-        export_pretrained(encoder, target, encoder.config.to_dict(), "model.safetensors")
+        export_pretrained(reader.encoder, target, reader.encoder.config.to_dict(), "model.safetensors")
         front = json.loads(self.extractor.to_json_string())
         write_whole(target / "preprocessor_config.json", json.dumps(front, indent=2).encode())
 

@@ -43,6 +43,7 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
 
     Raises:
         WeightsError: Files are missing (all are named), damaged, or do not fit each other.
+        UsageError: The UNet does not take these paddings.
         InputError: A list is empty, or none of its clips can be used.
     """
     check_stage(config)
@@ -54,7 +55,9 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
         load_into(network, read_state_dict(files.init_unet), files.init_unet)
     autoencoder = load_vae(files.vae)
     encoder = load_audio_encoder(config.whisper_path)
-    check_fit(Unet(network), autoencoder, encoder, files)
+    unet, data = Unet(network), config.data
+    check_fit(unet, autoencoder, encoder, files)
+    unet.check_padding(data.audio_padding_length_left, data.audio_padding_length_right, encoder.states)
     samples, fixed = build_samples(config, encoder, accelerator, say)
     judges = LossNetworks(_perceptual(config, files), _sync(config, files))
     task = StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)

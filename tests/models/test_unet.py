@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from model_factory import TINY_UNET
 
+from musetalk.errors import UsageError
 from musetalk.models.unet import Unet, build_unet, load_unet
 from musetalk.training.export import export_unet
 
@@ -55,9 +57,17 @@ def test_a_unet_that_asks_for_it_has_the_window_beside_its_timestep() -> None:
     for block in labelled.network.modules():
         if type(block).__name__ == "Attention":
             block.to_v.weight.zero_()  # nothing is heard through attention any more
-    assert (unet().window_tokens, labelled.window_tokens) == (None, TOKENS)
     latents, windows = inputs(labelled)
     heard = labelled(latents, windows)
     assert not torch.equal(heard, labelled(latents, windows.flip(1)))
     single = torch.cat([labelled(latents[i : i + 1], windows[i : i + 1]) for i in range(2)])
     assert torch.allclose(heard, single, atol=1e-5)
+
+
+def test_windows_of_another_length_are_refused_where_they_would_not_fit() -> None:
+    plain = unet()
+    plain.check_padding(3, 0, states=5)  # cross-attention takes any number of tokens
+    labelled = unet(class_embed_type="projection", projection_class_embeddings_input_dim=TOKENS * plain.audio_width)
+    labelled.check_padding(2, 2, states=5)
+    with pytest.raises(UsageError, match="takes windows of 50 tokens; 3 frames of sound before and 2 after"):
+        labelled.check_padding(3, 2, states=5)
