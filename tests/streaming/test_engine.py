@@ -334,6 +334,6 @@ def test_settings_out_of_range_are_refused():
 def test_the_first_faces_are_practised():
     simulation = Simulation(seconds=0.05)
     simulation.engine.warm_up()
-    assert simulation.faces.batches == [1, 1, 2, 4]
+    assert simulation.faces.batches == [1, 1, 2, 3, 4]
     assert simulation.engine._times.predict(8) == pytest.approx(0.4)
     assert kinds(simulation.run(5)) == "iiiii"

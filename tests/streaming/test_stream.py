@@ -122,7 +122,7 @@ def test_closing_ends_the_iteration_of_another_thread():
 def test_an_error_of_the_networks_reaches_whoever_takes_frames():
     class Failing(Faces):
         def generate(self, latents, windows, visible_from):
-            if len(self.batches) >= 4:  # after those for practice
+            if windows.any():  # practice is silent
                 raise RuntimeError("out of memory")
             return super().generate(latents, windows, visible_from)
 
