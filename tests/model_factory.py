@@ -39,6 +39,14 @@ TINY_UNET: dict[str, Any] = {
     "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
     "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
 }
+TINY_MOUTH_UNET: dict[str, Any] = {
+    **TINY_UNET,
+    "class_embed_type": "projection",
+    "projection_class_embeddings_input_dim": 13,
+    "mouth_reader": {"window_tokens": 30, "hidden": 8},
+    "lower_half": True,
+}
+"""Paints mouths that it is told; for the windows of TINY_WHISPER."""
 TINY_WHISPER: dict[str, Any] = {
     "d_model": TINY_WIDTH,
     "encoder_layers": 2,

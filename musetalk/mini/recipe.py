@@ -113,6 +113,7 @@ def training_overrides(step: str, work: Path) -> list[str]:
             "pretrained_model_name_or_path": results,
             "vae_type": "decoder/mini/vae",
             "whisper_path": results / "audio" / "mini" / "audio_encoder",
+            "init_mouth_reader": results / "audio" / "mini" / "mouth_reader.safetensors",
             "data.audio_features": work / "features",
         }
         if step == "stage2":

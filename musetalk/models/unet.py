@@ -11,23 +11,30 @@ from musetalk.audio.windows import DEFAULT_PADDING, window_length
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import UsageError, WeightsError
 from musetalk.models.config_file import read_network_config, without_private_keys
+from musetalk.models.mouth_reader import MouthReader, MouthUnet
 from musetalk.models.positional_encoding import add_positional_encoding
 
 BLENDED = "reference_blended"
 """Key of our own in musetalk.json: the network's last channel says where what it paints replaces the reference."""
+LOWER_HALF = "lower_half"
+"""Another one: the network is given the lower half of the latents, and paints it."""
+READER = "mouth_reader"
+"""Another one: {window_tokens, hidden} of a MouthReader; its channels are those of the class embedding."""
 _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
 class Unet:
     """One step at timestep 0.
 
-    Two settings of musetalk.json, which the published versions leave out, are meant for small networks. With
+    Three settings of musetalk.json, which the published versions leave out, are meant for small networks. With
     `reference_blended` the network has one channel more, a logit of how much of what it paints is laid over the
-    reference's latents: what is to stay need not be painted, and what is to go need not be known. With
-    class_embed_type `projection` it has the audio window beside its timestep as well as in its cross-attention.
+    reference's latents: what is to stay need not be painted, and what is to go need not be known. With `lower_half` it
+    works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
+    the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
+    sound (see `mouth_reader.MouthUnet`).
 
     Args:
-        network: A diffusers UNet2DConditionModel in eval mode.
+        network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
 
     Attributes:
         in_channels: Of masked and reference latents together.
@@ -39,12 +46,12 @@ class Unet:
     def __init__(self, network: Any) -> None:
         self.network = network
         config = network.config
-        self._blended = bool(config.get(BLENDED, False))
+        self._blended, self._lower_half = bool(config.get(BLENDED, False)), bool(config.get(LOWER_HALF, False))
         self.in_channels = int(config.in_channels)
         self.out_channels = int(config.out_channels) - self._blended
         self.audio_width = int(config.cross_attention_dim)
-        labels = config.projection_class_embeddings_input_dim
-        self.window_tokens: int | None = None if labels is None else int(labels) // self.audio_width
+        reader = config.get(READER)
+        self.window_tokens: int | None = None if reader is None else int(reader["window_tokens"])
         self._timestep: torch.Tensor | None = None
 
     def check_padding(self, left: int, right: int, states: int) -> None:
@@ -74,25 +81,32 @@ class Unet:
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    def __call__(self, latents: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, latents: torch.Tensor, windows: torch.Tensor, mouths: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Latents of the generated faces, (n, out_channels, h, w).
 
         Args:
             latents: (n, in_channels, h, w), masked then reference, scaled.
             windows: (n, tokens, audio_width) audio windows as the encoder gives them; positions are added here, so that
                 training and inference cannot differ in it.
+            mouths: (n, C) to be painted in the place of what the windows say; only for a network with a mouth reader.
         """
-        tokens = add_positional_encoding(windows.to(device=self.device, dtype=torch.float32)).to(self.dtype)
-        latents = latents.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+        tokens = windows.to(device=self.device, dtype=torch.float32)
+        if self.window_tokens is None:  # a reader knows the positions of its tokens
+            tokens = add_positional_encoding(tokens)
+        tokens = tokens.to(self.dtype)
+        latents = latents.to(device=self.device, dtype=self.dtype)
+        top = latents.shape[2] // 2 if self._lower_half else 0
+        given = latents[:, :, top:].contiguous(memory_format=torch.channels_last)
         if self._timestep is None or self._timestep.device != latents.device:
             self._timestep = torch.zeros(1, dtype=torch.long, device=latents.device)
-        labels = None if self.window_tokens is None else tokens.flatten(1)
-        given = {"encoder_hidden_states": tokens, "class_labels": labels, "return_dict": False}
-        painted = self.network(latents, self._timestep, **given)[0]
-        if not self._blended:
-            return painted
-        reference = latents[:, -self.out_channels :]
-        return reference + torch.sigmoid(painted[:, -1:]) * (painted[:, :-1] - reference)
+        told = {} if mouths is None else {"mouths": mouths}
+        painted = self.network(given, self._timestep, encoder_hidden_states=tokens, return_dict=False, **told)[0]
+        if self._blended:
+            reference = given[:, -self.out_channels :]
+            painted = reference + torch.sigmoid(painted[:, -1:]) * (painted[:, :-1] - reference)
+        return torch.cat([latents[:, -self.out_channels :, :top], painted], dim=2) if top else painted
 
 
 def load_unet(config_path: Path, weights_path: Path) -> Unet:
@@ -107,7 +121,7 @@ def load_unet(config_path: Path, weights_path: Path) -> Unet:
 
 
 def build_unet(config: dict[str, Any], path: Path) -> Any:
-    """An untrained UNet2DConditionModel.
+    """An untrained UNet2DConditionModel, or MouthUnet.
 
     Raises:
         WeightsError: Settings that the class does not take.
@@ -115,16 +129,22 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    blended = bool(settings.pop(BLENDED, False))
+    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER) if key in settings}
+    reader = ours.get(READER)
     try:
         network: Any = UNet2DConditionModel(**settings)
+        if reader is not None:
+            channels = int(network.config.projection_class_embeddings_input_dim)
+            read = MouthReader(width=int(network.config.cross_attention_dim), channels=channels, **reader)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a configuration of UNet2DConditionModel: {error}", "Use the musetalk.json of the weights."
         ) from None
-    if blended:
-        network.register_to_config(**{BLENDED: True})
+    network.register_to_config(**ours)
+    if ours.get(BLENDED, False):
         torch.nn.init.zeros_(network.conv_out.weight)
         torch.nn.init.zeros_(network.conv_out.bias)
         torch.nn.init.constant_(network.conv_out.bias[-1:], _MOSTLY_REFERENCE)
-    return network
+    if reader is None:
+        return network
+    return MouthUnet(network, read)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal
 
 from musetalk.synthetic.clips import FRAME_RATE, Take
 from musetalk.synthetic.coarticulation import mouth_curves
 from musetalk.synthetic.mouth_channels import CHANNELS, pose
-from musetalk.synthetic.recording import augment
+from musetalk.synthetic.recording import augment, with_hiss
 from musetalk.synthetic.sentences import EVERY
 from musetalk.synthetic.speech import random_utterance
 from musetalk.synthetic.synthesizers import synthesize
@@ -182,11 +181,4 @@ def _with_mood(take: Take, smile: float) -> Take:
 
 def _recorded(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As a microphone hears it: most of the time worse than it was, and never quite silent."""
-    heard = augment(audio, rng) if rng.random() < 0.75 else audio
-    hiss = rng.standard_normal(len(heard), np.float32)
-    if rng.random() < 0.6:
-        hiss = signal.lfilter([0.12], [1, -0.88], hiss).astype(np.float32)
-    level = 10 ** (rng.uniform(-66, -46) / 20)
-    hiss *= np.float32(level / max(float(np.sqrt(np.mean(hiss**2))), 1e-9))
-    mixed: np.ndarray = np.clip(heard + hiss, -1, 1).astype(np.float32)
-    return mixed
+    return with_hiss(augment(audio, rng) if rng.random() < 0.75 else audio, rng)

@@ -140,7 +140,8 @@ class ClipMaker:
         }
         for suffix, performance, shots in zip(suffixes, performances, taken, strict=True):
             with replacing(task.path(f"{suffix}.landmarks.npz")) as file:
-                np.savez(file, landmarks=np.stack([shot.landmarks for shot in shots]).astype(np.float32))
+                landmarks = np.stack([shot.landmarks for shot in shots]).astype(np.float32)
+                np.savez(file, landmarks=landmarks, mouths=performance.take.curves.astype(np.float32))
             prefix = "twin_" if suffix else ""
             facts |= {prefix + name: value for name, value in truth(performance, shots).items()}
         with replacing(task.path(_TRUTH)) as file:

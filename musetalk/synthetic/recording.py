@@ -74,6 +74,17 @@ def _noise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return noise / level if level > 0 else noise
 
 
+def with_hiss(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`audio` (n,) with the hiss of a quiet recording, −66…−46 dB, white or muffled; float32 in −1…1."""
+    hiss = rng.standard_normal(len(audio), np.float32)
+    if rng.random() < 0.6:
+        hiss = signal.lfilter([0.12], [1, -0.88], hiss).astype(np.float32)
+    level = 10 ** (rng.uniform(-66, -46) / 20)
+    hiss *= np.float32(level / max(float(np.sqrt(np.mean(hiss**2))), 1e-9))
+    mixed: np.ndarray = np.clip(audio + hiss, -1, 1).astype(np.float32)
+    return mixed
+
+
 def augment(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A worse recording of `audio` (n,) at 16 kHz: same length, same timing, float32 in −1…1.
 

@@ -14,17 +14,15 @@ from musetalk.synthetic.sentences import EVERY
 from musetalk.synthetic.speech import random_utterance
 
 VIDEO_RATE = 25
-STEP_RATE = 50
-"""Frames and encoder steps a second (published: 25 and 50)."""
+"""Frames a second (published)."""
 
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: `audio` (n,) float32, 16 kHz; `curves` (frames, C), 25 fps; `step_curves` (steps, C), 50 Hz."""
+    """One utterance: `audio` (n,) float32, 16 kHz; `curves` (frames, C), 25 fps."""
 
     audio: np.ndarray
     curves: np.ndarray
-    step_curves: np.ndarray
     voice: str
 
 
@@ -53,7 +51,6 @@ def write_speech(folder: Path, first: int, count: int, seed: int, pool: str = EV
             path,
             audio=np.round(np.clip(utterance.audio, -1, 1) * 32767).astype(np.int16),
             curves=mouth_curves(utterance, Fraction(VIDEO_RATE)).astype(np.float16),
-            step_curves=mouth_curves(utterance, Fraction(STEP_RATE)).astype(np.float16),
             voice=np.array(f"{utterance.engine}:{utterance.voice}"),
         )
 
@@ -69,7 +66,6 @@ def read_speech(folder: Path) -> list[Speech]:
                 Speech(
                     data["audio"].astype(np.float32) / 32767,
                     data["curves"].astype(np.float32),
-                    data["step_curves"].astype(np.float32),
                     str(data["voice"]),
                 )
             )

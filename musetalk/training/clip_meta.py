@@ -13,7 +13,8 @@ The keys are those of the published preprocessing, so that published files can b
 
 Ours, all optional when read: `regions_path` (see `clip_store`), `settings` (fingerprint of all that the file was made
 from), `dropped` (why isvalid is false; picture and sound of such a clip are not kept), `twin` (the JSON of a clip that
-shows the same frames with another mouth), `source` and `first_frame` (the 25 fps video, and the clip's start in it).
+shows the same frames with another mouth), `mouth_list` (for each frame how much of each of `mouth_channels.CHANNELS`
+the mouth shows; rendered data), `source` and `first_frame` (the 25 fps video, and the clip's start in it).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 
 from musetalk.errors import InputError
 from musetalk.face.landmarks import LANDMARK_COUNT
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.training.files import write_whole
 
 FPS = Fraction(25)
@@ -55,6 +57,7 @@ class ClipMeta:
         settings: Fingerprint of what the files were made from.
         dropped: Why the clip is not valid.
         twin: JSON of the clip that shows the same frames with another mouth (rendered data).
+        mouths: (n, C) float32, the true mouths of rendered data by `mouth_channels.CHANNELS`; None: unknown.
         source: The 25 fps video that the clip was cut from.
         first_frame: Frame of the source that is the clip's first.
     """
@@ -71,6 +74,7 @@ class ClipMeta:
     settings: str | None = None
     dropped: str | None = None
     twin: Path | None = None
+    mouths: np.ndarray | None = None
     source: Path | None = None
     first_frame: int = 0
 
@@ -95,7 +99,7 @@ def median_face_size(detections: np.ndarray) -> tuple[int, int]:
 
 
 def write_meta(path: Path, meta: ClipMeta) -> None:
-    """Write a clip's JSON, whole or not at all; numbers of pixels are rounded to 1/100.
+    """Write a clip's JSON, whole or not at all; numbers of pixels are rounded to 1/100, mouths to 1/1000.
 
     Raises:
         OutputError: It cannot be written.
@@ -113,14 +117,15 @@ def write_meta(path: Path, meta: ClipMeta) -> None:
         "settings": meta.settings,
         "dropped": meta.dropped,
         "twin": meta.twin and meta.twin.as_posix(),
+        "mouth_list": None if meta.mouths is None else _rows(meta.mouths, 3),
         "source": meta.source and meta.source.as_posix(),
         "first_frame": meta.first_frame,
     }
     write_whole(path, json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def _rows(values: np.ndarray) -> list[Any]:
-    rounded = np.round(values.astype(np.float64), 2)
+def _rows(values: np.ndarray, decimals: int = 2) -> list[Any]:
+    rounded = np.round(values.astype(np.float64), decimals)
     known = np.isfinite(rounded.reshape(len(rounded), -1)).all(axis=1)
     return [row.tolist() if there else None for row, there in zip(rounded, known, strict=True)]
 
@@ -154,6 +159,7 @@ def read_meta(path: str | Path) -> ClipMeta:
         settings=reader.text("settings"),
         dropped=reader.text("dropped"),
         twin=reader.optional_path("twin"),
+        mouths=reader.optional_array("mouth_list", frames, (len(CHANNELS),)),
         source=reader.optional_path("source"),
         first_frame=reader.whole("first_frame", 0),
     )
@@ -216,6 +222,14 @@ class _Reader:
         if not isinstance(value, str) or not value or "\0" in value:
             self.fail(key, f"is {value!r:.40}, not a path")
         return found_from(Path(value), self._path.parent)
+
+    def optional_array(self, key: str, frames: int, shape: tuple[int, ...]) -> np.ndarray | None:
+        if self._content.get(key) is None:
+            return None
+        values = self.array(key, frames, shape)
+        if not np.isfinite(values).all():
+            self.fail(key, "has an entry that is null")
+        return values
 
     def array(self, key: str, frames: int, shape: tuple[int, ...]) -> np.ndarray:
         """(frames, *shape) float32, NaN where the entry is null or empty."""

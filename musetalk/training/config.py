@@ -36,6 +36,8 @@ class DataConfig:
         extra_margin: Geometry inference: pixels that the box's lower edge is moved down (published inference: 10).
         use_twins: Take masked face and reference from the clip of the same moment with another mouth, where there is
             one (rendered data), with probability twin_probability.
+        true_mouths: A UNet with a mouth reader is told the clips' true mouths (rendered data), not what it reads off
+            their sound; its reader is that of init_mouth_reader.
         audio_features: Folder where the hidden states of the clips' sound are kept; null: beside the train list.
         encoded_samples: So many samples are drawn and encoded once, and gone through again and again; 0: each sample is
             drawn anew. Only where latent_loss is the only loss.
@@ -58,6 +60,7 @@ class DataConfig:
     extra_margin: int = setting(10, at_least=0)
     use_twins: bool = True
     twin_probability: float = setting(1.0, at_least=0, at_most=1)
+    true_mouths: bool = False
     audio_features: Path | None = None
     encoded_samples: int = setting(0, at_least=0)
 
@@ -204,6 +207,8 @@ class StageConfig(RunConfig):
         unet_config: The UNet's configuration; null: musetalk.json or config.json of unet_sub_folder.
         random_init_unet: Begin with random weights (stage 1), or with those of init_unet (stage 2).
         init_unet: Weights to begin with; null: what stage 1 exported, <output_dir>/../stage1/<exp_name>/unet.pth.
+        init_mouth_reader: Weights of the UNet's mouth reader, from the training of the audio encoder; it then stays as
+            it is. null: those of init_unet, or random ones, which learn with the UNet.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
         vgg_path, syncnet_path: Weights of the two loss networks; null: the published places.
         padding_pixel_mouth: Pixels that the mouth box of the mouth discriminator is wider at each side.
@@ -218,6 +223,7 @@ class StageConfig(RunConfig):
     unet_config: Path | None = None
     random_init_unet: bool = True
     init_unet: Path | None = None
+    init_mouth_reader: Path | None = None
     whisper_path: Path = Path("models/whisper")
     pretrained_model_name_or_path: Path = Path("models")
     vae_type: str = "sd-vae"

@@ -22,6 +22,8 @@ from musetalk.training.files import write_whole
 from musetalk.training.order import SampleOrder
 
 CHUNK = 256
+BESIDE = ("windows", "mouth_box", "mouths")
+"""What else is kept of a sample, where it has it."""
 LATENTS = ("masked_latents", "reference_latents", "target_latents")
 
 Encode = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
@@ -32,7 +34,7 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
     """The samples 0 … count - 1 of a dataset, with latents in the place of faces.
 
     `samples[number]` takes any running number. A sample has (1, c, h, w) float16 latents for each name of LATENTS
-    (the masked face has its lower half black), and `windows` and `mouth_box` as in `ClipDataset`.
+    (the masked face has its lower half black), and what BESIDE names as in `ClipDataset`.
 
     Args:
         folder: Where `prepare` wrote them.
@@ -60,7 +62,7 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
                 drawn = [samples[number] for number in range(first, min(first + CHUNK, self.count))]
                 batch = default_collate(drawn)
                 tensors = {name: latents.half()[:, None].cpu() for name, latents in encode(batch).items()}
-                tensors |= {name: batch[name] for name in ("windows", "mouth_box")}
+                tensors |= {name: batch[name] for name in BESIDE if name in batch}
                 whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
                 write_whole(self._path(first // CHUNK), save(whole))
                 bar.advance("encode")
@@ -75,7 +77,7 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
         if chunk not in self._open:
             self._open[chunk] = safe_open(self._path(chunk), "pt")
         file = self._open[chunk]
-        return {name: file.get_slice(name)[row] for name in (*LATENTS, "windows", "mouth_box")}
+        return {name: file.get_slice(name)[row] for name in file.keys()}  # noqa: SIM118 - no mapping
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: not the open files."""

@@ -12,6 +12,7 @@ from musetalk.audio.mel import mel_window_length, mel_window_start, sync_mel_sli
 from musetalk.audio.windows import DEFAULT_PADDING
 from musetalk.face.boxes import SMOOTHING_RADIUS
 from musetalk.face.landmarks import Box
+from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.audio_store import frame_windows, open_samples
 from musetalk.training.clip_meta import FPS
 from musetalk.training.clip_store import RegionFile
@@ -44,6 +45,7 @@ class SampleSettings:
         smooth_boxes: Ours, geometry inference: frames to each side that inference smooths boxes over; 0: not at all.
         use_twins: Ours: where a clip has a twin, masked face and reference are the twin's, at the same frame.
         twin_probability: Ours: share of the samples of such a clip for which they are.
+        true_mouths: Ours: samples hold the true mouths, which a clip then must have (rendered data).
         seed: Everything drawn is a function of it and the number of the sample.
     """
 
@@ -65,6 +67,7 @@ class SampleSettings:
     smooth_boxes: int = SMOOTHING_RADIUS
     use_twins: bool = True
     twin_probability: float = 1.0
+    true_mouths: bool = False
     seed: int = 41
 
     @property
@@ -118,6 +121,7 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         target, reference, mask_source: (T, size, size, 3) uint8 BGR; mask_source is the face whose upper half is kept.
         mouth_box: (T, 4) int32 in the crop, x1, y1, x2, y2, end exclusive.
         frames: (T,) int64.
+        mouths: (T, C) float32, each channel in its `mouth_channels.SPREAD`; with `true_mouths` alone.
         windows: (T, tokens, D) float16 audio windows, without positions; absent where the clip was opened without.
         mel: (80, mel_window_length(T)) float32 from the first frame on; absent where T is 1.
         None where what was drawn cannot be cut out, or no frame can be the reference.
@@ -162,6 +166,8 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         "mouth_box": np.array(mouths, np.int32),
         "frames": frames.astype(np.int64),
     }
+    if settings.true_mouths and clip.track.mouths is not None:
+        sample["mouths"] = clip.track.mouths[frames] / SPREAD
     if clip.hidden is not None:
         left, right = settings.audio_padding_length_left, settings.audio_padding_length_right
         sample["windows"] = frame_windows(clip.hidden, frames.tolist(), left, right)

@@ -96,4 +96,6 @@ def _why_not(facts: TrackFacts, settings: SampleSettings) -> str | None:
         return f"{run} with a face at least {width} pixels wide"
     if facts.regions is None or not facts.regions.is_file():
         return "no face regions"
+    if settings.true_mouths and not facts.has_mouths:
+        return "no true mouths, as rendered clips have them"
     return None

@@ -102,7 +102,12 @@ class StageTask:
         export_unet(networks["unet"], folder)
 
     def paint(
-        self, unet: nn.Module, masked: torch.Tensor, reference: torch.Tensor, windows: torch.Tensor
+        self,
+        unet: nn.Module,
+        masked: torch.Tensor,
+        reference: torch.Tensor,
+        windows: torch.Tensor,
+        mouths: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Latents (n, c, h/8, w/8) of generated faces.
 
@@ -111,15 +116,21 @@ class StageTask:
             masked: Faces (n, 3, h, w) RGB in [-1, 1]; their lower half is blackened here.
             reference: Faces alike.
             windows: (n, tokens, D) audio windows.
+            mouths: (n, C) true mouths; None: what the windows say.
         """
-        return self._predict(unet, self.encode(blacken(masked)), self.encode(reference), windows)
+        return self._predict(unet, self.encode(blacken(masked)), self.encode(reference), windows, mouths)
 
     def _predict(
-        self, unet: nn.Module, masked: torch.Tensor, reference: torch.Tensor, windows: torch.Tensor
+        self,
+        unet: nn.Module,
+        masked: torch.Tensor,
+        reference: torch.Tensor,
+        windows: torch.Tensor,
+        mouths: torch.Tensor | None,
     ) -> torch.Tensor:
         view = self._timestep_network
         view.network = unet
-        return view(torch.cat([masked, reference], dim=1), windows)
+        return view(torch.cat([masked, reference], dim=1), windows, mouths)
 
     @torch.no_grad()
     def encode(self, faces: torch.Tensor) -> torch.Tensor:
@@ -140,7 +151,7 @@ class StageTask:
     def _in_latents(self, unet: nn.Module, batch: Mapping[str, torch.Tensor]) -> Pass:
         """The loss of samples that were encoded before."""
         masked, reference, target = (batch[name].flatten(0, 1).float() for name in LATENTS)
-        predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1))
+        predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
         size = self.config.data.image_size
         return Pass({"latent_loss": latent_loss(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size))})
 
@@ -149,7 +160,7 @@ class StageTask:
             return self._in_latents(unet, batch)
         frames = batch["target"].shape[1]
         target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))
-        predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1))
+        predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
         boxes = batch["mouth_box"].flatten(0, 1)
         weights, losses = self.weights, {}
         if "latent_loss" in weights:
@@ -204,6 +215,11 @@ def loss_weights(losses: LossConfig) -> dict[str, float]:
     mouth = losses.mouth_gan_loss
     weights |= {"mouth_gan_loss": mouth, "mouth_fm_loss": mouth if any(losses.fm_loss) else 0.0}
     return {name: weight for name, weight in weights.items() if weight}
+
+
+def true_mouths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """Mouths (b·t, C) of a batch that holds them."""
+    return batch["mouths"].flatten(0, 1) if "mouths" in batch else None
 
 
 def faces_of(batch: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:

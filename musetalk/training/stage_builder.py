@@ -16,6 +16,7 @@ from musetalk.errors import ConfigError, InputError, WeightsError
 from musetalk.models.audio_encoder import WEIGHT_NAMES as ENCODER_WEIGHTS
 from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
 from musetalk.models.config_file import first_existing, read_network_config
+from musetalk.models.mouth_reader import MouthUnet
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.models.unet import Unet, build_unet
@@ -53,6 +54,8 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     if files.init_unet is not None:
         say(f"begins with {files.init_unet}")
         load_into(network, read_state_dict(files.init_unet), files.init_unet)
+    if files.mouth_reader is not None:
+        load_reader(network, files.mouth_reader)
     autoencoder = load_vae(files.vae)
     encoder = load_audio_encoder(config.whisper_path)
     unet, data = Unet(network), config.data
@@ -108,6 +111,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")
     if config.data.encoded_samples and (any(always[:-1]) or adversarial or config.data.n_sample_frames > 1):
         problems.append("data.encoded_samples is for latent_loss alone, and one frame a sample")
+    if config.data.true_mouths and config.init_mouth_reader is None:
+        problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
     if config.data.image_size % IMAGE_UNIT:
         problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:
@@ -128,6 +133,7 @@ class StageFiles:
     whisper: Path
     unet_config: Path
     init_unet: Path | None
+    mouth_reader: Path | None
     vgg: Path | None
     syncnet: Path | None
     syncnet_config: Path | None
@@ -151,6 +157,7 @@ class StageFiles:
             whisper=config.whisper_path,
             unet_config=config.unet_config or first_existing(root / config.unet_sub_folder, UNET_CONFIG_NAMES),
             init_unet=None if config.random_init_unet else init,
+            mouth_reader=config.init_mouth_reader,
             vgg=(config.vgg_path or root / "vgg19" / "vgg19-dcbb9e9d.pth") if losses.vgg_loss else None,
             syncnet=syncnet,
             syncnet_config=syncnet_config,
@@ -158,7 +165,7 @@ class StageFiles:
 
     def all(self) -> list[Path]:
         """Every file that will be read."""
-        given = [self.init_unet, self.vgg, self.syncnet_config, self.syncnet]
+        given = [self.init_unet, self.mouth_reader, self.vgg, self.syncnet_config, self.syncnet]
         return [
             self.unet_config,
             self.vae / "config.json",
@@ -187,6 +194,19 @@ class StageFiles:
         if not fixes:
             fixes.append("Check the paths in the settings, and pretrained_model_name_or_path.")
         raise WeightsError(f"missing files: {', '.join(map(str, missing))}", " ".join(fixes))
+
+
+def load_reader(network: Any, path: Path) -> None:
+    """Give a UNet a trained mouth reader, which stays as it is.
+
+    Raises:
+        ConfigError: The UNet has no mouth reader.
+        WeightsError: The file is damaged, or of another reader.
+    """
+    if not isinstance(network, MouthUnet):
+        raise ConfigError("init_mouth_reader: the UNet has no mouth_reader", "Leave it out, or change unet_config.")
+    load_into(network.reader, read_state_dict(path), path)
+    network.reader.requires_grad_(False)
 
 
 def check_fit(unet: Unet, autoencoder: Vae, encoder: AudioEncoder, files: StageFiles) -> None:
@@ -225,6 +245,7 @@ def sample_settings(config: StageConfig) -> SampleSettings:
         extra_margin=data.extra_margin,
         use_twins=data.use_twins,
         twin_probability=data.twin_probability,
+        true_mouths=data.true_mouths,
         seed=config.seed,
     )
 

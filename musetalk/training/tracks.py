@@ -4,7 +4,8 @@ One file for each clip, named by the JSON's path, in a folder that may be delete
 JSON changes.
 
 Layout, little-endian: magic, length of the facts, the facts (JSON, a few hundred bytes), then for n frames the widths
-(uint16), detections (float32, 4) and landmarks (float32, 68 × 2).
+(uint16), detections (float32, 4), landmarks (float32, 68 × 2) and, where
+they are known, mouths (float32, 13).
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ import numpy as np
 from musetalk.errors import InputError
 from musetalk.face.landmarks import LANDMARK_COUNT
 from musetalk.report import ProgressBars
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.training.clip_meta import ClipMeta, read_meta
 from musetalk.training.crops import union_boxes
 from musetalk.training.files import write_whole
 
 SUFFIX = ".track"
 _HEAD = struct.Struct("<8sI")
-_MAGIC = b"MuseTrk1"
+_MAGIC = b"MuseTrk2"
 _FRAME_BYTES = 2 + 4 * 4 + LANDMARK_COUNT * 2 * 4
+_MOUTH_BYTES = len(CHANNELS) * 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,7 @@ class TrackFacts:
         frame_size: (height, width).
         isvalid: Whether it is to be trained on.
         dropped: Why not.
+        has_mouths: Whether true mouths are known.
         widths: (n,) uint16: width of the published crop of each frame in whole pixels; 0 where nothing can be cut out.
     """
 
@@ -53,6 +57,7 @@ class TrackFacts:
     frame_size: tuple[int, int]
     isvalid: bool
     dropped: str | None
+    has_mouths: bool
     widths: np.ndarray
 
     @property
@@ -69,11 +74,13 @@ class Track:
         facts: All that is not a face.
         detections: (n, 4) float32, NaN where a frame has no face.
         landmarks: (n, 68, 2) float32 alike.
+        mouths: (n, C) float32, true mouths by `mouth_channels.CHANNELS`; None: unknown.
     """
 
     facts: TrackFacts
     detections: np.ndarray
     landmarks: np.ndarray
+    mouths: np.ndarray | None
 
 
 class TrackStore:
@@ -131,8 +138,12 @@ class TrackStore:
         facts, faces = self._parsed(meta, whole=True)
         count = facts.frames
         detections = np.frombuffer(faces, "<f4", count * 4).reshape(count, 4)
-        landmarks = np.frombuffer(faces, "<f4", offset=detections.nbytes).reshape(count, LANDMARK_COUNT, 2)
-        return Track(facts, detections, landmarks)
+        landmarks = np.frombuffer(faces, "<f4", count * LANDMARK_COUNT * 2, detections.nbytes)
+        landmarks = landmarks.reshape(count, LANDMARK_COUNT, 2)
+        mouths = None
+        if facts.has_mouths:
+            mouths = np.frombuffer(faces, "<f4", offset=detections.nbytes + landmarks.nbytes).reshape(count, -1)
+        return Track(facts, detections, landmarks, mouths)
 
     def _parsed(self, meta: Path, whole: bool) -> tuple[TrackFacts, bytes]:
         path, stamp = self._path(meta), _stamp(meta)
@@ -169,10 +180,12 @@ def _content(meta: ClipMeta, stamp: list[int]) -> bytes:
         "frame_size": meta.video_size,
         "isvalid": meta.isvalid,
         "dropped": meta.dropped,
+        "has_mouths": meta.mouths is not None,
     }
     text = json.dumps(facts).encode()
-    arrays = (_widths(meta), meta.detections.astype("<f4"), meta.landmarks.astype("<f4"))
-    return _HEAD.pack(_MAGIC, len(text)) + text + b"".join(array.tobytes() for array in arrays)
+    arrays = (meta.detections, meta.landmarks, meta.mouths)
+    faces = b"".join(array.astype("<f4").tobytes() for array in arrays if array is not None)
+    return _HEAD.pack(_MAGIC, len(text)) + text + _widths(meta).tobytes() + faces
 
 
 def _widths(meta: ClipMeta) -> np.ndarray:
@@ -201,7 +214,8 @@ def _read(path: Path, meta: Path, stamp: list[int], whole: bool) -> tuple[TrackF
             if facts["stamp"] != stamp:
                 return None
             count = int(facts["frames"])
-            if path.stat().st_size != _HEAD.size + len(text) + count * _FRAME_BYTES:
+            frame_bytes = _FRAME_BYTES + (_MOUTH_BYTES if facts["has_mouths"] else 0)
+            if path.stat().st_size != _HEAD.size + len(text) + count * frame_bytes:
                 return None
             widths = np.frombuffer(file.read(count * 2), "<u2")
             faces = file.read() if whole else b""
@@ -219,6 +233,7 @@ def _read(path: Path, meta: Path, stamp: list[int], whole: bool) -> tuple[TrackF
             (height, width),
             facts["isvalid"],
             facts["dropped"],
+            facts["has_mouths"],
             widths,
         ),
         faces,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from model_factory import TINY_UNET
 
-from musetalk.errors import UsageError
+from musetalk.errors import UsageError, WeightsError
 from musetalk.models.unet import Unet, build_unet, load_unet
 from musetalk.training.export import export_unet
 
@@ -51,23 +51,70 @@ def test_a_blended_unet_lays_what_it_paints_over_the_reference(tmp_path: Path) -
     assert json.loads((tmp_path / "musetalk.json").read_text())["reference_blended"] is True
 
 
-def test_a_unet_that_asks_for_it_has_the_window_beside_its_timestep() -> None:
-    width = unet().audio_width
-    labelled = unet(class_embed_type="projection", projection_class_embeddings_input_dim=TOKENS * width)
-    for block in labelled.network.modules():
-        if type(block).__name__ == "Attention":
-            block.to_v.weight.zero_()  # nothing is heard through attention any more
-    latents, windows = inputs(labelled)
-    heard = labelled(latents, windows)
-    assert not torch.equal(heard, labelled(latents, windows.flip(1)))
-    single = torch.cat([labelled(latents[i : i + 1], windows[i : i + 1]) for i in range(2)])
-    assert torch.allclose(heard, single, atol=1e-5)
+def reading(**more: Any) -> dict[str, Any]:
+    """Settings of a network with a mouth reader."""
+    told = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 3}
+    return {**told, "mouth_reader": {"window_tokens": TOKENS, "hidden": 6}, **more}
+
+
+def test_a_network_that_reads_mouths_paints_what_the_window_says_unless_it_is_told(tmp_path: Path) -> None:
+    reader = unet(**reading())
+    latents, windows = inputs(reader)
+    with torch.no_grad():
+        mouths = reader.network.reader(windows)
+    assert mouths.shape == (2, 3)
+    heard = reader(latents, windows)
+    assert torch.equal(heard, reader(latents, windows, mouths))
+    assert not torch.allclose(heard, reader(latents, windows.flip(1)), atol=1e-5)
+    told = reader(latents, windows, mouths + 1)
+    assert not torch.allclose(heard, told, atol=1e-5)
+    assert torch.equal(told, reader(latents, windows.flip(1), mouths + 1))  # nothing else is heard
+
+    export_unet(reader.network, tmp_path)
+    again = load_unet(tmp_path / "musetalk.json", tmp_path / "unet.pth")
+    assert torch.equal(again(latents, windows), heard)
+
+
+def test_a_mouth_is_told_through_the_timestep_and_through_attention() -> None:
+    for silenced in ("class_embedding", "to_v"):
+        reader = unet(**reading())
+        for name, parameter in reader.network.named_parameters():
+            if silenced in name and name.endswith("weight"):
+                parameter.zero_()
+        latents, windows = inputs(reader)
+        still = torch.zeros(2, 3)
+        assert not torch.allclose(reader(latents, windows, still), reader(latents, windows, still + 1), atol=1e-6)
+
+
+def test_reading_along_a_sound_equals_reading_its_windows() -> None:
+    reader = unet(**reading()).network.reader
+    width, states, steps = unet().audio_width, 5, TOKENS // 5
+    sound = torch.randn(2, 24, states, width, generator=torch.Generator().manual_seed(2))
+    padded = torch.cat([torch.zeros(2, 4, states, width), sound, torch.zeros(2, 4, states, width)], dim=1)
+    windows = padded.unfold(1, steps, 2).permute(0, 1, 4, 2, 3).flatten(2, 3)
+    expected = reader(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+    assert torch.allclose(reader.slide(sound, before=4, stride=2), expected, atol=1e-5)
+
+
+def test_settings_that_make_no_reader_are_named() -> None:
+    with pytest.raises(WeightsError, match="not a configuration"):
+        unet(**reading(mouth_reader={"window_tokens": TOKENS, "depth": 2}))
+    with pytest.raises(WeightsError, match="not a configuration"):
+        unet(mouth_reader={"window_tokens": TOKENS, "hidden": 6})
+
+
+def test_a_network_of_the_lower_half_leaves_the_upper_one_to_the_reference() -> None:
+    whole, lower = unet(), unet(lower_half=True)
+    latents, windows = inputs(whole)
+    painted, half = lower(latents, windows), SIDE // 2
+    assert painted.shape == (2, whole.out_channels, SIDE, SIDE)
+    assert torch.equal(painted[:, :, :half], latents[:, -whole.out_channels :, :half])
+    assert torch.allclose(painted[:, :, half:], whole(latents[:, :, half:], windows), atol=1e-5)
 
 
 def test_windows_of_another_length_are_refused_where_they_would_not_fit() -> None:
-    plain = unet()
-    plain.check_padding(3, 0, states=5)  # cross-attention takes any number of tokens
-    labelled = unet(class_embed_type="projection", projection_class_embeddings_input_dim=TOKENS * plain.audio_width)
-    labelled.check_padding(2, 2, states=5)
+    unet().check_padding(3, 0, states=5)  # cross-attention takes any number of tokens
+    reader = unet(**reading())
+    reader.check_padding(2, 2, states=5)
     with pytest.raises(UsageError, match="takes windows of 50 tokens; 3 frames of sound before and 2 after"):
-        labelled.check_padding(3, 2, states=5)
+        reader.check_padding(3, 2, states=5)

@@ -74,9 +74,11 @@ def test_video_sound_and_landmarks_fit_each_other(dataset):
     for path in sorted(dataset.glob("*.mp4")):
         frames = frames_of(path)
         assert frames.shape == (FRAMES, SIZE, SIZE, 3)
-        landmarks = read_truth(path.with_suffix(".landmarks.npz"), FRAMES)
+        landmarks, mouths = read_truth(path.with_suffix(".landmarks.npz"), FRAMES)
         assert landmarks.dtype == np.float32
         assert np.isfinite(landmarks).all()
+        with np.load(path.with_name(path.name.split(".")[0] + ".truth.npz")) as truth:
+            np.testing.assert_array_equal(mouths, truth["twin_curves" if ".twin" in path.name else "curves"])
         with wave.open(str(path.with_suffix(".wav"))) as file:
             assert file.getframerate() == SAMPLE_RATE
             assert file.getnframes() == FRAMES * SAMPLE_RATE // 25

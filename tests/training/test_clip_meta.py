@@ -53,11 +53,14 @@ def test_a_published_file_is_read(tmp_path):
     assert meta.detections.dtype == np.float32 and meta.detections[1].tolist() == [10.5, 20, 190.25, 220]
     assert meta.landmarks.shape == (3, 68, 2) and meta.landmarks[2, 5].tolist() == [5, 6]
     assert meta.has_face.all() and meta.fps == 25
-    assert (meta.regions_path, meta.twin, meta.dropped, meta.settings) == (None, None, None, None)
+    assert (meta.regions_path, meta.twin, meta.dropped, meta.settings, meta.mouths) == (None,) * 5
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    given = meta_of(twin=Path("t.json"), regions_path=Path("a.regions"), settings="f00", first_frame=750)
+    mouths = np.random.default_rng(3).uniform(0, 1, (3, 13)).astype(np.float32)
+    given = meta_of(
+        twin=Path("t.json"), regions_path=Path("a.regions"), settings="f00", first_frame=750, mouths=mouths
+    )
 
     write_meta(tmp_path / "deep" / "a.json", given)
     read = read_meta(tmp_path / "deep" / "a.json")
@@ -67,8 +70,18 @@ def test_what_is_written_is_read_again(tmp_path):
     assert (read.twin, read.first_frame, read.dropped) == (Path("t.json"), 750, None)
     np.testing.assert_allclose(read.detections, given.detections, atol=0.006)
     np.testing.assert_allclose(read.landmarks, given.landmarks, atol=0.006)
+    np.testing.assert_allclose(read.mouths, mouths, atol=0.0006)
     assert read.has_face.tolist() == [True, False, True]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"), [([[0.5] * 12] * 3, "not 13 numbers"), ([[0.5] * 13, None, [0.5] * 13], "null"), ([], "has 0")]
+)
+def test_wrong_mouths_are_named(tmp_path, rows, told):
+    path = write_json(tmp_path / "a.json", {**published(), "mouth_list": rows})
+    with pytest.raises(InputError, match=f"mouth_list.*{told}"):
+        read_meta(path)
 
 
 def test_the_keys_are_the_published_ones(tmp_path):

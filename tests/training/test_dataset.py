@@ -14,6 +14,7 @@ from clip_factory import StepEncoder, shown_clip, write_clip, write_clips
 from torch.utils.data import DataLoader
 
 from musetalk.errors import InputError
+from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import write_list
 from musetalk.training.dataset import ClipDataset, open_dataset
 from musetalk.training.loader import Share, batches
@@ -169,6 +170,19 @@ def test_clips_that_give_no_samples_are_left_out_with_the_reason(tmp_path: Path)
         assert sum(f"{name}.json" in line and reason in line for line in lines) == 1
     assert sum("gone.json" in line and line.startswith("2 clips") for line in lines) == 1
     assert len(lines) == 6 and data.warnings() == []
+
+
+def test_clips_without_true_mouths_are_left_out_where_these_are_asked_for(tmp_path: Path) -> None:
+    mouths = np.random.default_rng(0).uniform(0, 1, (40, 13)).round(3).astype(np.float32)
+    clips = [write_clip(tmp_path, "real", 40), write_clip(tmp_path, "rendered", 40, clip=1, mouths=mouths)]
+    write_list(tmp_path / "all.txt", clips)
+    assert "mouths" not in dataset(tmp_path / "all.txt")[0]
+    data = dataset(tmp_path / "all.txt", settings=replace(SHORT, true_mouths=True))
+    assert len(data) == 1 and data.name(0) == clips[1]
+    assert any("real.json" in line and "no true mouths" in line for line in data.warnings())
+    sample = data[0]
+    assert sample["mouths"].dtype == np.float32
+    np.testing.assert_allclose(sample["mouths"] * SPREAD, mouths[sample["frames"]], atol=1e-6)
 
 
 def test_lists_without_any_usable_clip_are_an_error_that_tells_why(tmp_path: Path) -> None:

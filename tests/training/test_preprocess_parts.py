@@ -196,10 +196,11 @@ def test_faces_are_found_in_order_and_counted_in_every_fifth_frame():
 
 
 def test_a_track_is_kept_with_what_it_was_made_from(tmp_path):
-    track = truth_track(true_landmarks(7), (96, 160))
+    mouths = np.random.default_rng(1).uniform(0, 1, (7, 13)).astype(np.float32)
+    track = truth_track(true_landmarks(7), mouths, (96, 160))
     save_track(tmp_path / "deep" / "t.npz", track, "abc")
     loaded = load_track(tmp_path / "deep" / "t.npz", "abc")
-    for name in ("detections", "landmarks", "counts"):
+    for name in ("detections", "landmarks", "counts", "mouths"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(track, name))
     assert loaded.frame_size == (96, 160)
     assert load_track(tmp_path / "deep" / "t.npz", "other") is None
@@ -215,7 +216,7 @@ def test_true_landmarks_outside_the_frame_are_no_face():
     landmarks[1] += [500, 0]
     landmarks[2] = np.nan
     landmarks[3] = 50.0  # one point
-    track = truth_track(landmarks, (96, 160))
+    track = truth_track(landmarks, None, (96, 160))
     assert np.isfinite(track.detections).all(axis=1).tolist() == [True, False, False, False]
     assert np.isnan(track.landmarks[1]).all() and len(no_track(3, (1, 1))) == 3
 
@@ -229,6 +230,14 @@ def test_true_landmarks_outside_the_frame_are_no_face():
         (lambda path: np.savez(path, landmarks=np.zeros((4, 68, 2), np.float32)), r"\(4, 68, 2\)"),
         (lambda path: np.savez(path, landmarks=np.zeros((5, 68, 2), np.int32)), "int32"),
         (lambda path: np.savez(path, landmarks=np.array([{}], object)), "cannot be read"),
+        (
+            lambda path: np.savez(path, landmarks=np.zeros((5, 68, 2)), mouths=np.zeros((5, 12))),
+            r"mouths are \(5, 12\)",
+        ),
+        (
+            lambda path: np.savez(path, landmarks=np.zeros((5, 68, 2)), mouths=np.full((5, 13), np.nan)),
+            "not all of them are numbers",
+        ),
     ],
 )
 def test_wrong_truth_is_named(tmp_path, save, told):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,15 @@ import numpy as np
 import pytest
 import torch
 from clip_factory import write_clip, write_clips
-from model_factory import write_mini
+from formula_weights import fill
+from model_factory import TINY_MOUTH_UNET, write_mini
+from safetensors.torch import load_file, save_file
 
 from musetalk.errors import ConfigError, InputError, WeightsError
-from musetalk.models.unet import load_unet
-from musetalk.training.clip_meta import write_list
+from musetalk.models.mouth_reader import MouthUnet
+from musetalk.models.unet import build_unet, load_unet
+from musetalk.synthetic.mouth_channels import SPREAD
+from musetalk.training.clip_meta import read_list, read_meta, write_list
 from musetalk.training.config import LossConfig
 from musetalk.training.log import read_rows
 from musetalk.training.stage import blacken, loss_weights
@@ -133,6 +138,72 @@ def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None
         train("stage1", STAGE1, settings(world, tmp_path, **{**given, "loss_params.l1_loss": 1}))
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips with true mouths, and a UNet and a reader for them."""
+    folder = tmp_path_factory.mktemp("told")
+    write_mini(folder / "models")
+    (folder / "unet.json").write_text(json.dumps(TINY_MOUTH_UNET))
+    reader = fill(build_unet(TINY_MOUTH_UNET, Path())).reader
+    save_file(reader.state_dict(), folder / "reader.safetensors")
+    rng = np.random.default_rng(0)
+    mouths = [rng.uniform(0, 0.3, (60, 13)).astype(np.float32) for _ in range(3)]
+    clips = [write_clip(folder / "data", f"clip{n}", 60, n, mouths=mouths[n]) for n in range(3)]
+    write_list(folder / "data" / "train.txt", clips[:2])
+    write_list(folder / "data" / "val.txt", clips[2:])
+    return folder
+
+
+MOUTHS = {"data.true_mouths": True, "solver.mixed_precision": "fp32", "solver.max_train_steps": 2}
+
+
+@pytest.mark.parametrize("encoded", [0, 6])
+def test_a_unet_that_is_told_true_mouths_keeps_the_reader_that_it_was_given(
+    told: Path, tmp_path: Path, encoded: int
+) -> None:
+    changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1} if encoded else {}
+    changes |= {"data.encoded_samples": encoded, "data.audio_features": tmp_path / "features"}
+    assert train("stage1", STAGE1, settings(told, tmp_path, **changes)) == 0
+    folder = tmp_path / "stage1" / "test"
+    trained = load_unet(folder / "musetalk.json", folder / "unet.pth").network.state_dict()
+    for name, value in load_file(told / "reader.safetensors").items():
+        assert torch.equal(trained[f"reader.{name}"], value)
+    fresh = build_unet(TINY_MOUTH_UNET, Path()).state_dict()
+    assert not torch.equal(trained["unet.conv_out.bias"], fresh["unet.conv_out.bias"])
+
+
+def test_what_is_told_is_painted(told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The UNet is given the true mouths of the very frames, not what it would read."""
+    given: list[torch.Tensor | None] = []
+    forward = MouthUnet.forward
+
+    def watched(self: MouthUnet, *latents: Any, mouths: Any = None, **more: Any) -> Any:
+        given.append(mouths)
+        return forward(self, *latents, mouths=mouths, **more)
+
+    monkeypatch.setattr(MouthUnet, "forward", watched)
+    changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"val_freq": 100, "data.val_list": told / "none.txt"}
+    assert train("stage1", STAGE1, settings(told, tmp_path, **changes)) == 0
+    true = np.concatenate([read_meta(clip).mouths for clip in read_list(told / "data" / "train.txt")]) / SPREAD
+    assert len(given) == 2
+    for mouths in given:
+        assert mouths is not None
+        for mouth in mouths.numpy():
+            assert np.abs(true - mouth).max(axis=1).min() < 1e-4
+
+
+def test_true_mouths_need_a_reader_and_a_unet_that_has_one(told: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="true_mouths needs init_mouth_reader"):
+        train("stage1", STAGE1, settings(told, tmp_path, **MOUTHS))
+    changes = {**MOUTHS, "init_mouth_reader": told / "reader.safetensors"}
+    with pytest.raises(ConfigError, match="the UNet has no mouth_reader"):
+        train("stage1", STAGE1, settings(told, tmp_path, **changes))
+    with pytest.raises(WeightsError, match=r"gone\.safetensors"):
+        train("stage1", STAGE1, settings(told, tmp_path, **{**changes, "init_mouth_reader": told / "gone.safetensors"}))
+
+
 def test_an_interrupted_stage_goes_on_to_the_same_losses(world: Path, tmp_path: Path) -> None:
     gan = {
         "loss_params.gan_loss": 0.01,
@@ -201,8 +272,6 @@ def test_a_corrupt_clip_is_skipped_and_named(
 
 
 def test_networks_that_do_not_fit_are_refused(world: Path, tmp_path: Path) -> None:
-    import json
-
     config = json.loads((world / "models/mini/unet/config.json").read_text())
     config["cross_attention_dim"] = 64
     (tmp_path / "other.json").write_text(json.dumps(config))

@@ -29,6 +29,17 @@ def test_a_track_holds_what_the_json_says(tmp_path: Path) -> None:
     assert track.facts.frame_size == meta.video_size and track.facts.frames == 40
     assert track.facts.wav == meta.wav_path and track.facts.regions == meta.regions_path
     assert track.facts.twin is None and track.facts.isvalid and track.facts.dropped is None
+    assert track.mouths is None and not track.facts.has_mouths
+
+
+def test_a_track_holds_the_mouths_of_a_clip_that_has_them(tmp_path: Path) -> None:
+    mouths = np.random.default_rng(0).uniform(0, 1, (20, 13)).round(3).astype(np.float32)
+    clip = write_clip(tmp_path, "a", 20, mouths=mouths)
+    store = TrackStore(tmp_path / "cache")
+    for _ in range(2):
+        track = store.open(clip)
+        assert track.facts.has_mouths and np.array_equal(track.mouths, mouths)
+    assert np.array_equal(track.landmarks, read_meta(clip).landmarks)
 
 
 def test_the_json_is_parsed_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +58,7 @@ def test_the_json_is_parsed_once_and_again_when_it_changes(tmp_path: Path, monke
     assert len(parsed) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"MuseTrk1\xff\xff\xff\xff", b"nothing of the kind"])
+@pytest.mark.parametrize("damage", [b"", b"MuseTrk2\xff\xff\xff\xff", b"nothing of the kind"])
 def test_a_damaged_track_is_made_again(tmp_path: Path, damage: bytes) -> None:
     clip = write_clip(tmp_path, "a", 20)
     store = TrackStore(tmp_path / "cache")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ import numpy as np
 
 from musetalk.errors import InputError
 from musetalk.face.landmarks import LANDMARK_COUNT, Face, FaceCounter, FaceFinder
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.training.clip_store import region_box
 from musetalk.training.files import replacing
 
@@ -37,18 +38,21 @@ class Track:
         landmarks: (n, 68, 2) float32; NaN where there is no face.
         counts: (n,) int16 faces in the frame; -1 where they were not counted.
         frame_size: (height, width).
+        mouths: (n, C) float32, true mouths by `mouth_channels.CHANNELS`; None: unknown.
     """
 
     detections: np.ndarray
     landmarks: np.ndarray
     counts: np.ndarray
     frame_size: tuple[int, int]
+    mouths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.detections)
 
     def __getitem__(self, frames: slice) -> Track:
-        return Track(self.detections[frames], self.landmarks[frames], self.counts[frames], self.frame_size)
+        faces = (self.detections[frames], self.landmarks[frames], self.counts[frames])
+        return Track(*faces, self.frame_size, None if self.mouths is None else self.mouths[frames])
 
     def face(self, index: int) -> Face | None:
         """The face of one frame."""
@@ -124,29 +128,42 @@ def _batches(frames: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield batch
 
 
-def read_truth(path: Path, frames: int) -> np.ndarray:
-    """The true landmarks of a rendered video, (frames, 68, 2) float32 pixels at 25 fps; NaN where there is no face.
+def read_truth(path: Path, frames: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The true landmarks of a rendered video, (frames, 68, 2) float32 pixels at 25 fps; NaN where there is no face. And
+    its true mouths, (frames, C) float32 by `mouth_channels.CHANNELS`; None where the file holds none.
 
     Raises:
-        InputError: The file is missing or damaged, or is not of that shape.
+        InputError: The file is missing or damaged, or an array is not of that shape.
     """
-    fix = f"landmarks: truth needs an array `landmarks` ({frames}, 68, 2) of pixels at 25 fps in this file."
+    count = len(CHANNELS)
+    fix = (
+        f"landmarks: truth needs an array `landmarks` ({frames}, 68, 2) of pixels at 25 fps in this file, and takes "
+        f"`mouths` ({frames}, {count})."
+    )
     try:
         with np.load(path, allow_pickle=False) as data:
             if not hasattr(data, "files") or "landmarks" not in data.files:
                 raise InputError(f"{path}: holds no `landmarks`", fix)
             landmarks = data["landmarks"]
+            mouths = data["mouths"] if "mouths" in data.files else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", fix) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())}", fix) from None
     if landmarks.shape != (frames, LANDMARK_COUNT, 2) or landmarks.dtype.kind != "f":
         raise InputError(f"{path}: landmarks are {landmarks.shape} {landmarks.dtype}", fix)
-    return landmarks.astype(np.float32)
+    if mouths is None:
+        return landmarks.astype(np.float32), None
+    if mouths.shape != (frames, count) or mouths.dtype.kind != "f" or not np.isfinite(mouths).all():
+        raise InputError(f"{path}: mouths are {mouths.shape} {mouths.dtype}, or not all of them are numbers", fix)
+    return landmarks.astype(np.float32), mouths.astype(np.float32)
 
 
-def truth_track(landmarks: np.ndarray, frame_size: tuple[int, int]) -> Track:
-    """A track of known landmarks (n, 68, 2). Detections are what a detector would say: the landmarks and a forehead."""
+def truth_track(landmarks: np.ndarray, mouths: np.ndarray | None, frame_size: tuple[int, int]) -> Track:
+    """A track of known landmarks (n, 68, 2) and mouths (n, C).
+
+    Detections are what a detector would say: the landmarks and a forehead.
+    """
     height, width = frame_size
 
     def face(points: np.ndarray) -> Face | None:
@@ -157,7 +174,7 @@ def truth_track(landmarks: np.ndarray, frame_size: tuple[int, int]) -> Track:
         return Face(points, (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))))
 
     faces = [kept_face(face(points), frame_size) for points in landmarks.astype(np.float64)]
-    return _track(faces, [0 if one is None else -1 for one in faces], frame_size)
+    return replace(_track(faces, [0 if one is None else -1 for one in faces], frame_size), mouths=mouths)
 
 
 def save_track(path: Path, track: Track, settings: str) -> None:
@@ -173,6 +190,7 @@ def save_track(path: Path, track: Track, settings: str) -> None:
             landmarks=track.landmarks,
             counts=track.counts,
             frame_size=np.array(track.frame_size),
+            **({} if track.mouths is None else {"mouths": track.mouths}),
             settings=np.array(settings),
         )
 
@@ -184,6 +202,7 @@ def load_track(path: Path, settings: str) -> Track | None:
             if str(data["settings"]) != settings:
                 return None
             height, width = data["frame_size"].tolist()
-            return Track(data["detections"], data["landmarks"], data["counts"], (height, width))
+            mouths = data["mouths"] if "mouths" in data.files else None
+            return Track(data["detections"], data["landmarks"], data["counts"], (height, width), mouths)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -106,8 +106,10 @@ class ClipMaker:
         if self._config.landmarks == DETECT:
             track = self._find(task)
         else:
-            landmarks = read_truth(task.video.truth, task.record.frames)
-            track = truth_track(landmarks[window.start : window.stop], task.record.frame_size)
+            inside = slice(window.start, window.stop)
+            landmarks, mouths = read_truth(task.video.truth, task.record.frames)
+            mouths = None if mouths is None else mouths[inside]
+            track = truth_track(landmarks[inside], mouths, task.record.frame_size)
         save_track(layout.track(window.name), track, settings)
         return track
 
@@ -205,6 +207,7 @@ class ClipMaker:
             settings=task.settings(self._settings),
             dropped=part.reason,
             twin=dict(task.twins).get((start, stop)),
+            mouths=track.mouths,
             source=layout.video(task.video.name),
             first_frame=start,
         )
