@@ -17,7 +17,7 @@ scores: demo
 # The numbers of README and model card: dubs and scores heads that mini was not trained on, the demo, and, with
 # MEDIA=folder, the yongen.mp4 and yongen.wav in it (test media of the published project). HEAD_MODEL as for mini.
 results: $(VENV)/.installed-synthetic scores
-	$(PY) -m scripts.render_heads --head $(HEAD_MODEL) --split held_out --seed 1 --twins --clips 24 --seconds 5 --workers 2 --out results/heads
+	$(PY) -m scripts.render_heads --head $(HEAD_MODEL) --split held_out --twins --clips 24 --seconds 5 --workers 2 --out results/heads
 	$(PY) -m scripts.score_heads --version mini --heads results/heads --out results/mini/heads
 	$(if $(MEDIA),$(PY) -m scripts.inference --version mini --inference_config configs/inference/demo.yaml --result_dir results \
 		demo.video_path=$(MEDIA)/yongen.mp4 demo.audio_path=$(MEDIA)/yongen.wav demo.result_name=yongen.mp4)

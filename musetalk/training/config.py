@@ -40,7 +40,7 @@ class DataConfig:
             their sound; its reader is that of init_mouth_reader.
         audio_features: Folder where the hidden states of the clips' sound are kept; null: beside the train list.
         encoded_samples: So many samples are drawn and encoded once, and gone through again and again; 0: each sample is
-            drawn anew. Only where latent_loss is the only loss.
+            drawn anew. Only where all losses are of latents.
     """
 
     dataset_key: str = "HDTF"
@@ -91,6 +91,8 @@ class LossConfig:
         mouth_l1_loss: L1 within the mouth box alone.
         latent_loss: L1 between latents, weighted towards the mouth; where all losses in pixels
             are 0, nothing is decoded.
+        latent_detail_loss: L1 between how strong the latents' local detail is, weighted alike: L1 of the latents
+            themselves leaves it too weak where its place is not certain.
     """
 
     l1_loss: float = setting(1.0, at_least=0)
@@ -103,6 +105,7 @@ class LossConfig:
     sync_loss: float = setting(0.0, at_least=0)
     mouth_l1_loss: float = setting(0.0, at_least=0)
     latent_loss: float = setting(0.0, at_least=0)
+    latent_detail_loss: float = setting(0.0, at_least=0)
 
 
 @dataclass(frozen=True)

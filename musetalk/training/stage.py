@@ -153,7 +153,13 @@ class StageTask:
         masked, reference, target = (batch[name].flatten(0, 1).float() for name in LATENTS)
         predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
         size = self.config.data.image_size
-        return Pass({"latent_loss": latent_loss(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size))})
+        return Pass(self._latent_losses(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size)))
+
+    def _latent_losses(
+        self, predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
+    ) -> dict[str, torch.Tensor]:
+        known = {name: loss for name, loss in LATENT_LOSSES.items() if name in self.weights}
+        return {name: loss(predicted, target, boxes, image_size) for name, loss in known.items()}
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         if "target_latents" in batch:
@@ -162,10 +168,10 @@ class StageTask:
         target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))
         predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
         boxes = batch["mouth_box"].flatten(0, 1)
-        weights, losses = self.weights, {}
-        if "latent_loss" in weights:
-            losses["latent_loss"] = latent_loss(predicted, self.encode(target), boxes, target.shape[-2:])
-        if weights.keys() <= {"latent_loss"}:
+        weights, losses = self.weights, dict[str, torch.Tensor]()
+        if weights.keys() & LATENT_LOSSES.keys():
+            losses |= self._latent_losses(predicted, self.encode(target), boxes, target.shape[-2:])
+        if weights.keys() <= LATENT_LOSSES.keys():
             return Pass(losses)
         generated = self.decode(predicted)
         if "l1_loss" in weights:
@@ -204,12 +210,32 @@ def latent_loss(
     return ((predicted.float() - target).abs() * share).sum() / (share.sum() * predicted.shape[1])
 
 
+def latent_detail_loss(
+    predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
+) -> torch.Tensor:
+    """`latent_loss` of the strength of detail: the local deviation (3×3) of what a 3×3 mean takes away."""
+    return latent_loss(_detail_strength(predicted.float()), _detail_strength(target.float()), boxes, image_size)
+
+
+def _detail_strength(latents: torch.Tensor) -> torch.Tensor:
+    detail = latents - _local_mean(latents)
+    return (_local_mean(detail.square()) + 1e-4).sqrt()  # 1e-4: the root is steep at 0
+
+
+def _local_mean(latents: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+LATENT_LOSSES = {"latent_loss": latent_loss, "latent_detail_loss": latent_detail_loss}
+"""Losses that need no decoding: of predicted and true latents, mouth boxes and the images' size."""
+
+
 def loss_weights(losses: LossConfig) -> dict[str, float]:
     """Weights by the names under which losses are logged; those of weight 0 are absent.
 
     Each discriminator's feature matching (fm_loss weighs its layers) counts as much as its least-squares term.
     """
-    names = ("l1_loss", "vgg_loss", "sync_loss", "mouth_l1_loss", "latent_loss")
+    names = ("l1_loss", "vgg_loss", "sync_loss", "mouth_l1_loss", *LATENT_LOSSES)
     weights = {name: getattr(losses, name) for name in names}
     weights |= {"gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss if any(losses.fm_loss) else 0.0}
     mouth = losses.mouth_gan_loss

@@ -100,7 +100,8 @@ def check_stage(config: StageConfig) -> None:
     """
     losses, blocks = config.loss_params, config.model_params.discriminator_params.num_blocks
     adversarial = losses.gan_loss or losses.mouth_gan_loss
-    always = (losses.l1_loss, losses.vgg_loss, losses.sync_loss, losses.mouth_l1_loss, losses.latent_loss)
+    in_pixels = (losses.l1_loss, losses.vgg_loss, losses.sync_loss, losses.mouth_l1_loss)
+    always = (*in_pixels, losses.latent_loss, losses.latent_detail_loss)
     problems = []
     if adversarial and len(losses.fm_loss) != blocks:
         count = len(losses.fm_loss)
@@ -109,8 +110,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("loss_params: all weights are 0, or begin at start_gan only: nothing would be learnt")
     if losses.sync_loss and config.data.n_sample_frames == 1:
         problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")
-    if config.data.encoded_samples and (any(always[:-1]) or adversarial or config.data.n_sample_frames > 1):
-        problems.append("data.encoded_samples is for latent_loss alone, and one frame a sample")
+    if config.data.encoded_samples and (any(in_pixels) or adversarial or config.data.n_sample_frames > 1):
+        problems.append("data.encoded_samples is for losses of latents alone, and one frame a sample")
     if config.data.true_mouths and config.init_mouth_reader is None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
     if config.data.image_size % IMAGE_UNIT:

@@ -20,6 +20,8 @@ from musetalk.models.audio_encoder import (
     build_feature_extractor,
     load_audio_encoder,
 )
+from musetalk.models.unet import load_unet
+from musetalk.synthetic.mouth_channels import SPREAD, lip_gap
 
 ROOT = Path(__file__).parents[2]
 RATE = 16000
@@ -115,14 +117,26 @@ def test_look_ahead_by_default_is_the_windows_and_12_5_ms(shared):
 
 
 def test_windows_of_the_bundled_encoder_are_near_the_offline_ones(mini, speech):
-    """The tolerances are those of BENCHMARKS.md; the window of a frame 1 s away differs ten times as much."""
+    """The window of a frame 1 s away differs four times as much."""
     offline = np.stack(list(AudioFeatures(mini).windows(speech, Fraction(25))))
     streamed = in_blocks(StreamingFeatures(mini), speech, [640])
     assert streamed.shape == offline.shape
-    assert (relative(streamed, offline, 5) < [0.03, 0.07, 0.06, 0.04, 0.015]).all()
+    assert (relative(streamed, offline, 5) < [0.06, 0.2, 0.35, 0.25, 0.11]).all()
     # Once some seconds have been heard:
-    assert (relative(streamed[125:], offline[125:], 5) < [0.03, 0.05, 0.05, 0.035, 0.01]).all()
-    assert relative(offline[25:], offline[:-25], 5)[-1] > 0.1
+    assert (relative(streamed[125:], offline[125:], 5) < [0.03, 0.08, 0.2, 0.16, 0.08]).all()
+    assert relative(offline[25:], offline[:-25], 5)[-1] > 0.4
+
+
+def test_the_mouth_that_is_read_as_sound_arrives_is_nearly_the_offline_one(mini, speech):
+    folder = ROOT / "models" / "mini" / "unet"
+    reader = load_unet(folder / "config.json", folder / "diffusion_pytorch_model.safetensors").network.reader
+    offline = np.stack(list(AudioFeatures(mini).windows(speech, Fraction(25))))
+    gaps = []
+    for windows in (offline, in_blocks(StreamingFeatures(mini), speech, [640])):
+        with torch.inference_mode():
+            gaps.append(lip_gap(reader(torch.from_numpy(windows)).numpy() * SPREAD))
+    assert np.corrcoef(gaps)[0, 1] > 0.97
+    assert np.corrcoef(gaps[0][25:], gaps[0][:-25])[0, 1] < 0.5
 
 
 def test_a_sound_longer_than_a_segment_passes_the_seams_as_offline(mini, speech):
@@ -131,7 +145,7 @@ def test_a_sound_longer_than_a_segment_passes_the_seams_as_offline(mini, speech)
     offline = np.stack(list(AudioFeatures(mini).windows(sound, Fraction(25))))
     streamed = in_blocks(StreamingFeatures(mini), sound, [4000])
     seams = slice(530, 700)  # the fade from the first segment to the second lies at 23 to 27 s
-    assert relative(streamed[seams], offline[seams], 5).max() < 0.05
+    assert relative(streamed[seams], offline[seams], 5).max() < 0.2
     moves = np.linalg.norm(np.diff(streamed, axis=0), axis=(1, 2))
     usual = np.linalg.norm(np.diff(offline, axis=0), axis=(1, 2))
     assert moves[seams].max() <= 1.1 * usual[seams].max()

@@ -26,6 +26,12 @@ ENTRY = Entry("one", Path("one.mp4"))
 FRAMES = 100
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of `models` is at hand."""
+    monkeypatch.chdir(tmp_path)
+
+
 def speech_and_gaps(late: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Samples whose loudness is that of lip gaps shown `late` frames after it; a pause in the middle."""
     wave = 0.5 + 0.5 * np.random.default_rng(3).random(FRAMES)

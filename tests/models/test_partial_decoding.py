@@ -19,7 +19,7 @@ def vae() -> Vae:
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.43, 0.5, 0.8, 1.0])
 def test_rows_that_are_seen_equal_those_of_the_whole(vae: Vae, share: float) -> None:
-    latents = torch.randn(3, 8, 16, 16, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(3, vae.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         whole, part = vae.decode(latents), vae.decode(latents, share)
     assert part.shape == whole.shape

@@ -19,7 +19,7 @@ from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import read_list, read_meta, write_list
 from musetalk.training.config import LossConfig
 from musetalk.training.log import read_rows
-from musetalk.training.stage import blacken, loss_weights
+from musetalk.training.stage import blacken, latent_detail_loss, latent_loss, loss_weights
 from musetalk.training.tasks import train
 
 
@@ -134,7 +134,7 @@ def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None
     other = settings(world, tmp_path / "other", **{**given, "data.twin_probability": 0.5, "solver.max_train_steps": 1})
     assert train("stage1", STAGE1, other) == 0
     assert len(list(tmp_path.glob("features/encoded/*"))) == 2
-    with pytest.raises(ConfigError, match="encoded_samples is for latent_loss alone"):
+    with pytest.raises(ConfigError, match="encoded_samples is for losses of latents alone"):
         train("stage1", STAGE1, settings(world, tmp_path, **{**given, "loss_params.l1_loss": 1}))
 
 
@@ -284,6 +284,16 @@ def test_a_weight_of_zero_is_no_loss_at_all() -> None:
     both = loss_weights(LossConfig(gan_loss=0.01, mouth_gan_loss=0.02))
     assert (both["fm_loss"], both["mouth_fm_loss"]) == (0.01, 0.02)
     assert "fm_loss" not in loss_weights(LossConfig(gan_loss=0.01, fm_loss=[0.0, 0.0]))
+
+
+def test_the_strength_of_detail_tells_blur_from_detail_elsewhere() -> None:
+    latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    boxes, size = torch.tensor([[32, 64, 96, 112]] * 2), (128, 128)
+    blurred = torch.nn.functional.avg_pool2d(latents, 3, stride=1, padding=1)
+    moved = latents.roll(1, 3)
+    assert latent_loss(blurred, latents, boxes, size) < latent_loss(moved, latents, boxes, size)
+    assert latent_detail_loss(blurred, latents, boxes, size) > 1.5 * latent_detail_loss(moved, latents, boxes, size)
+    assert latent_detail_loss(latents, latents, boxes, size) == 0
 
 
 def test_the_lower_half_is_black() -> None:
