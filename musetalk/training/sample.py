@@ -144,8 +144,8 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         return None
     landmarks = clip.track.landmarks
     pad, size = settings.padding_pixel_mouth, settings.image_size
-    mouths = [mouth_in_crop(landmarks[frame], box, pad, size) for frame, box in zip(frames, boxes, strict=True)]
-    if not all(mouths):
+    mouth_boxes = [mouth_in_crop(landmarks[frame], box, pad, size) for frame, box in zip(frames, boxes, strict=True)]
+    if not all(mouth_boxes):
         return None
     target = cut_faces(clip.regions, frames, boxes, size)
     mask_source = target
@@ -163,7 +163,7 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         "target": target,
         "reference": reference,
         "mask_source": mask_source,
-        "mouth_box": np.array(mouths, np.int32),
+        "mouth_box": np.array(mouth_boxes, np.int32),
         "frames": frames.astype(np.int64),
     }
     if settings.true_mouths and clip.track.mouths is not None:
