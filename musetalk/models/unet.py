@@ -11,7 +11,8 @@ from musetalk.audio.windows import DEFAULT_PADDING, window_length
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import UsageError, WeightsError
 from musetalk.models.config_file import read_network_config, without_private_keys
-from musetalk.models.mouth_reader import MouthReader, MouthUnet
+from musetalk.models.mouth_reader import MouthReader
+from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.positional_encoding import add_positional_encoding
 
 BLENDED = "reference_blended"
@@ -31,7 +32,7 @@ class Unet:
     reference's latents: what is to stay need not be painted, and what is to go need not be known. With `lower_half` it
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
-    sound (see `mouth_reader.MouthUnet`).
+    sound (see `mouth_unet.MouthUnet`).
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.

@@ -25,7 +25,7 @@ from musetalk.training.files import replacing
 SPLITS = (TRAIN, HELD_OUT)
 """They share no person, no voice and no sentence: people are drawn from streams of their own, voices and sentences from
 the pools of `sentences` and `speech`."""
-VERSION = 1
+VERSION = 2
 """Goes up when the same task gives another clip."""
 _STREAM = {TRAIN: 1, HELD_OUT: 2}
 _TRUTH, _TWIN = ".truth.npz", ".twin"

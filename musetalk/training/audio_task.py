@@ -29,7 +29,8 @@ from musetalk.audio.windows import (
 from musetalk.errors import ConfigError, InputError
 from musetalk.models.audio_encoder import build_audio_encoder
 from musetalk.models.config_file import read_network_config
-from musetalk.models.mouth_reader import MouthReader, MouthUnet
+from musetalk.models.mouth_reader import MouthReader
+from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.unet import build_unet
 from musetalk.schema import setting
 from musetalk.synthetic.mouth_channels import GAP_WEIGHTS, SPREAD, WIDTH_WEIGHTS

@@ -16,7 +16,7 @@ from musetalk.errors import ConfigError, InputError, WeightsError
 from musetalk.models.audio_encoder import WEIGHT_NAMES as ENCODER_WEIGHTS
 from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
 from musetalk.models.config_file import first_existing, read_network_config
-from musetalk.models.mouth_reader import MouthUnet
+from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.models.unet import Unet, build_unet

@@ -13,7 +13,7 @@ from model_factory import TINY_MOUTH_UNET, write_mini
 from safetensors.torch import load_file, save_file
 
 from musetalk.errors import ConfigError, InputError, WeightsError
-from musetalk.models.mouth_reader import MouthUnet
+from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.unet import build_unet, load_unet
 from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import read_list, read_meta, write_list
