@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 
 import numpy as np
@@ -11,10 +14,11 @@ from musetalk.evaluation.lse.distance import LipSyncError
 from musetalk.evaluation.lse.network import LseSyncNet, load_lse_syncnet
 from musetalk.evaluation.lse.scoring import VideoLse, score_frames, score_tracks
 from musetalk.evaluation.metrics import FACT, HIGHER, LOWER, ZERO, Metric
-from musetalk.evaluation.sync_offset import MAX_SHIFT, RUN_WINDOWS, RUNS, SyncOffset, clip_offset, window_starts
+from musetalk.evaluation.sync_offset import MAX_SHIFT, SyncOffset, clip_offset, even_window_starts
 from musetalk.evaluation.values import NotMeasurable
 from musetalk.evaluation.weights_needed import LSE_SYNCNET, SYNCNET_CONFIG, SYNCNET_WEIGHTS, needed
 from musetalk.face import s3fd
+from musetalk.face.landmarks import Box
 from musetalk.media.frames import open_source
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
@@ -24,6 +28,8 @@ from musetalk.training.crops import clip_boxes
 FPS = 25
 GEOMETRY, EXTRA_MARGIN = "inference", 10
 """How the faces of the project's SyncNet are cut, as in its training: the box of dubbing, lowered by so many pixels."""
+MOST_WINDOWS = 500
+"""Windows of a video that are looked at: all of 20 s, every third of a minute."""
 
 
 def lse(evidence: Evidence) -> VideoLse:
@@ -80,17 +86,38 @@ def _syncnet(evidence: Evidence) -> SyncOffset:
     boxes = clip_boxes(track.landmarks, track.detections, shape, GEOMETRY, EXTRA_MARGIN)
     has_face = np.array([box is not None for box in boxes], bool)
     length = network.shapes.num_frames
-    starts = window_starts(has_face, length, RUNS, RUN_WINDOWS)
-    wanted = {frame for start in starts for frame in range(start, start + length)}
-    crops: dict[int, np.ndarray] = {}
-    for index, frame in enumerate(open_source(track.path, Fraction(FPS)).frames()):
-        box = boxes[index] if index in wanted else None
-        if box is not None:
-            crops[index] = cut_face(frame, box, network.shapes.resolution)
-    found = clip_offset(network, has_face, crops.__getitem__, samples)
+    starts = even_window_starts(has_face, length, MOST_WINDOWS)
+    crops = _Crops(open_source(track.path, Fraction(FPS)).frames(), boxes, length, network.shapes.resolution)
+    with closing(crops):
+        found = clip_offset(network, has_face, crops.at, samples, starts=starts)
     if found is None:
         raise NotMeasurable(f"no {length} frames in a row show a face")
     return found
+
+
+class _Crops:
+    """The faces of a video, read as they are asked for; not more than a window of them is kept."""
+
+    def __init__(self, frames: Iterator[np.ndarray], boxes: Sequence[Box | None], window: int, resolution: int) -> None:
+        self._frames, self._boxes, self._resolution = frames, boxes, resolution
+        self._kept: deque[np.ndarray | None] = deque(maxlen=window)
+        self._read = 0
+
+    def at(self, frame: int) -> np.ndarray:
+        """The face of a frame that lies less than a window before the last one asked for, or behind it."""
+        while self._read <= frame:
+            box, image = self._boxes[self._read], next(self._frames)
+            self._kept.append(None if box is None else cut_face(image, box, self._resolution))
+            self._read += 1
+        crop = self._kept[frame - self._read]
+        assert crop is not None
+        return crop
+
+    def close(self) -> None:
+        """Stop reading."""
+        close = getattr(self._frames, "close", None)
+        if close is not None:
+            close()
 
 
 def offset_curves(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -142,7 +169,8 @@ SYNC = (
     ),
     Metric(
         "syncnet_offset", "offset by the project's SyncNet", "frames of 40 ms", ZERO,
-        "Shift of the highest mean cosine of mouth and sound within ±15 frames; positive: the mouth is late.",
+        "Shift of the highest mean cosine of mouth and sound within ±15 frames, over every window of up to 20 s; "
+        "positive: the mouth is late.",
         lambda e: -syncnet(e).offset, 0,
     ),
     Metric(

@@ -79,8 +79,7 @@ def window_starts(has_face: np.ndarray, num_frames: int, runs: int = RUNS, windo
         runs: How many runs at most.
         windows: How many windows a run has; they begin RUN_STEP frames apart.
     """
-    total = np.concatenate([[0], np.cumsum(has_face)])
-    possible = np.flatnonzero(total[num_frames:] - total[: len(total) - num_frames] == num_frames)
+    possible = _possible(has_face, num_frames)
     if not len(possible):
         return []
     reach = (windows - 1) * RUN_STEP
@@ -90,6 +89,21 @@ def window_starts(has_face: np.ndarray, num_frames: int, runs: int = RUNS, windo
     return sorted(set(wanted.tolist()) & set(possible.tolist()))
 
 
+def even_window_starts(has_face: np.ndarray, num_frames: int, most: int) -> list[int]:
+    """First frames of every visual window, or of every second, third … one where there are more than `most`.
+
+    They tell more than the few of `window_starts`, and cost more: for a verdict on one video.
+    """
+    possible = _possible(has_face, num_frames)
+    return possible[:: max(1, -(-len(possible) // most))].tolist()
+
+
+def _possible(has_face: np.ndarray, num_frames: int) -> np.ndarray:
+    """First frames of the windows that have a face in every frame."""
+    total = np.concatenate([[0], np.cumsum(has_face)])
+    return np.flatnonzero(total[num_frames:] - total[: len(total) - num_frames] == num_frames)
+
+
 @torch.inference_mode()
 def clip_offset(
     network: SyncNet,
@@ -97,8 +111,7 @@ def clip_offset(
     face_at: Callable[[int], np.ndarray],
     samples: np.ndarray,
     max_shift: int = MAX_SHIFT,
-    runs: int = RUNS,
-    windows: int = RUN_WINDOWS,
+    starts: Sequence[int] | None = None,
 ) -> SyncOffset | None:
     """The offset of a clip of 25 fps.
 
@@ -106,15 +119,16 @@ def clip_offset(
         network: In evaluation mode, on any device, float32.
         has_face: (n,) bool, for each frame of the clip.
         face_at: A frame's face as a square crop, (h, w, 3) BGR uint8, cut as in training; asked for the frames that are
-            looked at only.
+            looked at only, window by window.
         samples: The sound from the first frame on, (n,) mono at 16 kHz, floating in [-1, 1] or int16.
-        max_shift, runs, windows: See `offset_curve` and `window_starts`.
+        max_shift: See `offset_curve`.
+        starts: First frames of the windows to look at, in ascending order; None: those of `window_starts`.
 
     Returns:
         None where the clip has no run of faces that is long enough for one window.
     """
     length = network.shapes.num_frames
-    starts = window_starts(has_face, length, runs, windows)
+    starts = window_starts(has_face, length) if starts is None else starts
     if not starts:
         return None
     device = next(network.parameters()).device

@@ -13,6 +13,7 @@ from formula_weights import fill
 from media_factory import tone, write_sound, write_video
 from safetensors.torch import save_file
 from score_factory import Finder, face_points, texture
+from syncnet_factory import FRAMES as WINDOW
 from syncnet_factory import TINY, tiny_syncnet
 
 from musetalk.errors import WeightsError
@@ -25,6 +26,7 @@ from musetalk.evaluation.perceptual.inception import FidInception
 from musetalk.evaluation.perceptual.lpips import Lpips
 from musetalk.evaluation.perceptual.metrics import PERCEPTUAL, csim, fid, lpips
 from musetalk.evaluation.sync_metrics import SYNC, lse, lse_of_frames, offset_curves, syncnet
+from musetalk.evaluation.sync_offset import SyncOffset
 from musetalk.evaluation.track import measure_track
 from musetalk.evaluation.values import NotMeasurable
 from musetalk.evaluation.weights_needed import (
@@ -133,6 +135,27 @@ def test_the_project_s_syncnet(media, tmp_path):
     curves = offset_curves(evidence)
     known = np.where(np.isfinite(curves["syncnet_by_offset"]), curves["syncnet_by_offset"], -2)
     assert curves["offsets"][np.argmax(known)] == -found.offset
+
+
+def test_the_project_s_syncnet_looks_at_every_window(media, tmp_path, monkeypatch):
+    """Faces are read as they are asked for: the same ones as when all are kept."""
+    (tmp_path / SYNCNET_CONFIG).parent.mkdir(parents=True)
+    (tmp_path / SYNCNET_CONFIG).write_text(json.dumps(TINY))
+    save_file(fill(tiny_syncnet(), 1.4).state_dict(), tmp_path / SYNCNET_WEIGHTS)
+    evidence = collected(media, tmp_path)
+    seen = {}
+
+    def watch(network, has_face, face_at, samples, *, starts):
+        seen.update({start: [face_at(start + k) for k in range(WINDOW)] for start in starts})
+        return SyncOffset(0, 0.0, np.zeros(31))
+
+    monkeypatch.setattr("musetalk.evaluation.sync_metrics.clip_offset", watch)
+    syncnet(evidence)
+    assert list(seen) == list(range(len(evidence.generated.landmarks) - WINDOW + 1))
+    for start in list(seen)[:-1]:
+        for mine, next_one in zip(seen[start][1:], seen[start + 1], strict=False):
+            assert np.array_equal(mine, next_one)
+    assert not np.array_equal(seen[0][0], seen[WINDOW][0])
 
 
 def test_the_project_s_syncnet_is_for_25_fps(media, tmp_path):

@@ -5,7 +5,7 @@ from formula_weights import fill
 from syncnet_factory import FRAMES, SIDE, tiny_syncnet
 from torch import nn
 
-from musetalk.evaluation.sync_offset import clip_offset, offset_curve, window_starts
+from musetalk.evaluation.sync_offset import clip_offset, even_window_starts, offset_curve, window_starts
 
 
 def directions(count, width=64, seed=1):
@@ -87,6 +87,16 @@ def test_windows_keep_clear_of_frames_without_a_face():
 @pytest.mark.parametrize(("frames", "expected"), [(0, []), (4, []), (5, [0]), (6, [0])])
 def test_short_clips(frames, expected):
     assert window_starts(np.ones(frames, bool), 5) == expected
+
+
+def test_every_window_is_looked_at_or_every_few_of_a_long_video():
+    has_face = np.ones(20, bool)
+    has_face[9] = False
+    every = [0, 1, 2, 3, 4, *range(10, 16)]
+    assert even_window_starts(has_face, 5, most=11) == every
+    assert even_window_starts(has_face, 5, most=10) == every[::2]
+    assert even_window_starts(has_face, 5, most=3) == every[::4]
+    assert even_window_starts(np.zeros(20, bool), 5, most=3) == []
 
 
 class Matching(nn.Module):
