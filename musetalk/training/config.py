@@ -38,6 +38,7 @@ class DataConfig:
             one (rendered data), with probability twin_probability.
         true_mouths: A UNet with a mouth reader is told the clips' true mouths (rendered data), not what it reads off
             their sound; its reader is that of init_mouth_reader.
+        color_rate, mirror_rate: Shares of the training samples whose colours are changed, and that are mirrored.
         audio_features: Folder where the hidden states of the clips' sound are kept; null: beside the train list.
         encoded_samples: So many samples are drawn and encoded once, and gone through again and again; 0: each sample is
             drawn anew. Only where all losses are of latents.
@@ -61,6 +62,8 @@ class DataConfig:
     use_twins: bool = True
     twin_probability: float = setting(1.0, at_least=0, at_most=1)
     true_mouths: bool = False
+    color_rate: float = setting(0.0, at_least=0, at_most=1)
+    mirror_rate: float = setting(0.0, at_least=0, at_most=1)
     audio_features: Path | None = None
     encoded_samples: int = setting(0, at_least=0)
 

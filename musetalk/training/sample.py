@@ -14,6 +14,7 @@ from musetalk.face.boxes import SMOOTHING_RADIUS
 from musetalk.face.landmarks import Box
 from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.audio_store import frame_windows, open_samples
+from musetalk.training.augment import draw_grading, graded, mirrored
 from musetalk.training.clip_meta import FPS
 from musetalk.training.clip_store import RegionFile
 from musetalk.training.crops import cut, has_area, inference_boxes, lowered, mouth_in_crop, union_box, union_boxes
@@ -46,6 +47,7 @@ class SampleSettings:
         use_twins: Ours: where a clip has a twin, masked face and reference are the twin's, at the same frame.
         twin_probability: Ours: share of the samples of such a clip for which they are.
         true_mouths: Ours: samples hold the true mouths, which a clip then must have (rendered data).
+        color_rate, mirror_rate: Ours: shares of the samples whose colours are changed, and that are mirrored.
         seed: Everything drawn is a function of it and the number of the sample.
     """
 
@@ -68,6 +70,8 @@ class SampleSettings:
     use_twins: bool = True
     twin_probability: float = 1.0
     true_mouths: bool = False
+    color_rate: float = 0.0
+    mirror_rate: float = 0.0
     seed: int = 41
 
     @property
@@ -119,7 +123,8 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
 
     Returns:
         target, reference, mask_source: (T, size, size, 3) uint8 BGR; mask_source is the face whose upper half is kept.
-        mouth_box: (T, 4) int32 in the crop, x1, y1, x2, y2, end exclusive.
+        mouth_box: (T, 4) int32 in the crop, x1, y1, x2, y2, end exclusive; with a twin around both mouths, of which
+            one has to appear and the other to vanish.
         frames: (T,) int64.
         mouths: (T, C) float32, each channel in its `mouth_channels.SPREAD`; with `true_mouths` alone.
         windows: (T, tokens, D) float16 audio windows, without positions; absent where the clip was opened without.
@@ -142,11 +147,10 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
     boxes = crop_boxes(source.track, frames, settings, drawn_margin(rng, settings))
     if boxes is None:
         return None
-    landmarks = clip.track.landmarks
-    pad, size = settings.padding_pixel_mouth, settings.image_size
-    mouth_boxes = [mouth_in_crop(landmarks[frame], box, pad, size) for frame, box in zip(frames, boxes, strict=True)]
-    if not all(mouth_boxes):
+    mouth_boxes = _mouth_boxes([clip] if twin is None else [clip, twin], frames, boxes, settings)
+    if mouth_boxes is None:
         return None
+    size = settings.image_size
     target = cut_faces(clip.regions, frames, boxes, size)
     mask_source = target
     if twin is not None:
@@ -163,7 +167,7 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         "target": target,
         "reference": reference,
         "mask_source": mask_source,
-        "mouth_box": np.array(mouth_boxes, np.int32),
+        "mouth_box": mouth_boxes,
         "frames": frames.astype(np.int64),
     }
     if settings.true_mouths and clip.track.mouths is not None:
@@ -174,7 +178,34 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
     if length > 1:
         first = mel_window_start(int(frames[0]), FPS)
         sample["mel"] = sync_mel_slice(clip.samples, first, mel_window_length(length, FPS))
+    return _augmented(sample, settings, rng)
+
+
+def _augmented(
+    sample: dict[str, np.ndarray], settings: SampleSettings, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    if settings.color_rate and rng.random() < settings.color_rate:
+        sample = graded(sample, draw_grading(rng))
+    if settings.mirror_rate and rng.random() < settings.mirror_rate:
+        sample = mirrored(sample)
     return sample
+
+
+def _mouth_boxes(
+    clips: Sequence[OpenClip], frames: np.ndarray, boxes: Sequence[Box], settings: SampleSettings
+) -> np.ndarray | None:
+    """(T, 4) int32 in the crops, around the mouths of all clips; None where a mouth is not in its crop."""
+    found = []
+    for frame, box in zip(frames.tolist(), boxes, strict=True):
+        mouths = [
+            mouth_in_crop(clip.track.landmarks[frame], box, settings.padding_pixel_mouth, settings.image_size)
+            for clip in clips
+        ]
+        if not all(mouths):
+            return None
+        edges = np.array(mouths, np.int32)
+        found.append(np.concatenate([edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)]))
+    return np.array(found, np.int32)
 
 
 def drawn_margin(rng: np.random.Generator, settings: SampleSettings) -> float:

@@ -247,6 +247,8 @@ def sample_settings(config: StageConfig) -> SampleSettings:
         use_twins=data.use_twins,
         twin_probability=data.twin_probability,
         true_mouths=data.true_mouths,
+        color_rate=data.color_rate,
+        mirror_rate=data.mirror_rate,
         seed=config.seed,
     )
 
@@ -266,7 +268,8 @@ def build_samples(
     with accelerator.main_process_first():
         samples = open_dataset(training, settings, folder, encoder)
         try:
-            validation = open_dataset(held_out, replace(settings, ref_dropout_rate=0.0), folder, encoder)
+            plain = replace(settings, ref_dropout_rate=0.0, color_rate=0.0, mirror_rate=0.0)
+            validation = open_dataset(held_out, plain, folder, encoder)
         except InputError as error:
             say(f"warning: there will be no validation: {error.what}")
             return samples, []

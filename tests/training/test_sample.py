@@ -214,6 +214,30 @@ def test_twins_are_used_as_often_as_asked(tmp_path: Path) -> None:
     assert 0.2 < np.mean(used) < 0.4
 
 
+def test_the_mouth_box_of_a_twin_holds_both_mouths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = opened(write_clip(tmp_path, "a", 60, clip=2), opened(write_clip(tmp_path, "twin", 60, clip=5)))
+    mouths = iter([(9, 20, 30, 40), (12, 18, 33, 37)] * 10)
+    monkeypatch.setattr("musetalk.training.sample.mouth_in_crop", lambda *_: next(mouths))
+    sample = draw_sample(clip, SETTINGS, np.random.default_rng(0))
+    assert sample is not None and sample["mouth_box"].tolist() == [[9, 18, 33, 40]]
+    sample = draw_sample(clip, replace(SETTINGS, use_twins=False), np.random.default_rng(0))
+    assert sample is not None and sample["mouth_box"].tolist() == [[9, 20, 30, 40]]
+
+
+@pytest.mark.parametrize("rate", [0.4, 1.0])
+def test_samples_are_augmented_as_often_as_asked(clip: OpenClip, rate: float) -> None:
+    plain = draws(clip, SETTINGS, 60)
+    mirrored, colored = (draws(clip, replace(SETTINGS, **{name: rate}), 60) for name in ("mirror_rate", "color_rate"))
+    edges = [
+        (one["mouth_box"][0, [0, 2]], two["mouth_box"][0, [0, 2]]) for one, two in zip(plain, mirrored, strict=True)
+    ]
+    sided = [(one, two) for one, two in edges if one.sum() != 64]  # others look the same in a mirror
+    turned = [(64 - one[::-1] == two).all() for one, two in sided]
+    changed = [not np.array_equal(one["target"], two["target"]) for one, two in zip(plain, colored, strict=True)]
+    for share in (np.mean(turned), np.mean(changed)):
+        assert share == 1 if rate == 1 else 0.2 < share < 0.6
+
+
 @pytest.mark.parametrize("frames", [60, 1600])
 def test_sound_is_cut_around_the_frames_of_clips_of_any_length(tmp_path: Path, frames: int) -> None:
     """Published: clips longer than 30 s get the sound of their first 30 s."""
