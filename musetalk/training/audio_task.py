@@ -42,6 +42,7 @@ from musetalk.training.config import RunConfig
 from musetalk.training.export import export_pretrained
 from musetalk.training.files import write_whole
 from musetalk.training.task import Pass, Validation
+from musetalk.training.vocal_tract import draw_tract, with_tract
 
 SEGMENT_SECONDS = 30  # published: what the Whisper encoder takes at once
 TRAILING_FRAMES = 12  # the end of the sound is also the end of the mouth's movement
@@ -50,6 +51,8 @@ PER_FRAME = SAMPLE_RATE // int(FPS)
 SILENCE_SHARE, SILENCE_FRAMES = 0.2, (12, 125)
 """Share of the pieces of a segment that are silence, and their lengths: closed lips, whatever else is heard."""
 HISS_SHARE = 0.7
+TRACT_SHARE = 0.7
+"""Share of the training segments that are heard with another vocal tract."""
 STEPS_PER_FRAME = STEPS_PER_SECOND // int(FPS)
 READER_FILE = "mouth_reader.safetensors"
 GAP_SPREAD, WIDTH_SPREAD = 0.35, 0.35
@@ -102,12 +105,18 @@ class Listener(nn.Module):
 class SegmentSamples:
     """Random 30 s of augmented speech and its mouths, a function of the number.
 
+    Args:
+        corpus: Utterances.
+        extractor: Log-mel front end.
+        seed: Other seeds give other segments.
+        tract_share: Share of the segments that are heard with another vocal tract.
+
     `mel` (80, 3000), `heard` (1500,): 1 for the steps that hold sound; `mouths` (750, C), each channel in its SPREAD,
     and `mask` (750,): 1 for the frames that count.
     """
 
-    def __init__(self, corpus: list[Speech], extractor: Any, seed: int) -> None:
-        self.corpus, self.extractor, self.seed = corpus, extractor, seed
+    def __init__(self, corpus: list[Speech], extractor: Any, seed: int, tract_share: float = 0.0) -> None:
+        self.corpus, self.extractor, self.seed, self.tract_share = corpus, extractor, seed, tract_share
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, number))
@@ -116,6 +125,8 @@ class SegmentSamples:
         mouths = np.zeros((frames, curves.shape[1]), np.float32)
         mouths[:spoken] = curves / SPREAD
         mel = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features[0]
+        if rng.random() < self.tract_share:
+            mel = with_tract(mel, draw_tract(rng))
         return {
             "mel": mel,
             "heard": (torch.arange(frames * STEPS_PER_FRAME) < spoken * STEPS_PER_FRAME).float(),
@@ -240,6 +251,9 @@ def build_audio_task(config: AudioConfig, accelerator: Any, say: Callable[[str],
     for folder, corpus in zip((config.data.train, config.data.held_out), corpora, strict=True):
         if not corpus:
             raise InputError(f"{folder}: holds no speech", "Make it with the speech step of scripts.make_mini.")
-    training, held_out = (SegmentSamples(corpus, extractor, config.seed + i) for i, corpus in enumerate(corpora))
+    training, held_out = (
+        SegmentSamples(corpus, extractor, config.seed + i, share)
+        for i, (corpus, share) in enumerate(zip(corpora, (TRACT_SHARE, 0.0), strict=True))
+    )
     fixed = default_collate([held_out[number] for number in range(FIXED_SEGMENTS)])
     return AudioTask(config, Listener(encoder, unet.reader), extractor, training, fixed)
