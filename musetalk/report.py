@@ -11,7 +11,10 @@ from musetalk.pipeline.stages import StageTime
 
 
 class ProgressBars:
-    """One bar for each stage, on standard error; nothing where that is not a terminal."""
+    """One bar for each stage, on standard error; nothing where that is not a terminal.
+
+    A context manager, which leaves the bars as they are at its end.
+    """
 
     def __init__(self, names: Sequence[str], unit: str = "frame") -> None:
         self._names = names
@@ -36,8 +39,10 @@ class ProgressBars:
             with self._lock:
                 bar.update()
 
-    def close(self) -> None:
-        """Leave the bars as they are."""
+    def __enter__(self) -> ProgressBars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             for bar in self._bars.values():
                 bar.close()

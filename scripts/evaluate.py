@@ -107,18 +107,15 @@ def run(options: argparse.Namespace) -> int:
 def score_one(entry: Entry, frames: int, collector: Collector, encoder: Encoder | None) -> Score:
     """Score one entry, with progress bars."""
     cli.say(f"{entry.name}: {entry.generated}")
-    bars = ProgressBars(BARS if encoder is None else ("encode", *BARS))
-    bars.start(frames)
-    collector.advance = bars.advance
-    try:
+    with ProgressBars(BARS if encoder is None else ("encode", *BARS)) as bars:
+        bars.start(frames)
+        collector.advance = bars.advance
         if encoder is None:
             return score(collector.collect(entry))
         encoder.advance = lambda: bars.advance("encode")
         evidence = collector.collect(encoder.entry(entry))
         evidence.remarks.append(encoder.note)
         return replace(score(evidence), entry=entry)
-    finally:
-        bars.close()
 
 
 def show(scores: Sequence[Score], failed: Mapping[str, MuseTalkError], out: Path | None) -> None:

@@ -86,8 +86,7 @@ def run(options: argparse.Namespace) -> int:
 def dub(dubber: Dubber, job: Job) -> DubResult:
     """Do one job, with progress bars."""
     cli.say(f"{job.name}: {job.video} speaks {job.audio}")
-    bars = ProgressBars(BARS)
-    try:
+    with ProgressBars(BARS) as bars:
         return dubber.dub(
             job.video,
             job.audio,
@@ -99,8 +98,6 @@ def dub(dubber: Dubber, job: Job) -> DubResult:
             started=bars.start,
             advance=bars.advance,
         )
-    finally:
-        bars.close()
 
 
 def report(job: Job, result: DubResult) -> None:

@@ -207,8 +207,7 @@ def named_clips(tasks: Sequence[AvatarTask], name: str | None) -> Sequence[Avata
 def prepare(model: Model, job: AvatarJob, decision: Decision, say: Callable[[str], None]) -> None:
     """Prepare an avatar, with progress bars, and say what was done."""
     say(f"{job.name}: preparing {job.source} ({decision.why})")
-    bars = ProgressBars(preparation.BARS)
-    try:
+    with ProgressBars(preparation.BARS) as bars:
         done = preparation.prepare(
             model,
             job.source,
@@ -219,8 +218,6 @@ def prepare(model: Model, job: AvatarJob, decision: Decision, say: Callable[[str
             started=bars.start,
             advance=bars.advance,
         )
-    finally:
-        bars.close()
     if done.shift_range is not None:
         say(done.shift_range)
     if done.faces < done.frames:
@@ -234,15 +231,13 @@ def make_clips(avatar: Avatar, job: AvatarJob, skip_saving: bool) -> dict[str, M
     for name, audio in job.clips.items():
         cli.say(f"{job.name}: speaks {audio}")
         output = None if skip_saving else job.clip(name)
-        bars = ProgressBars((GENERATE, BLEND if skip_saving else WRITE))
         try:
-            done = avatar.speak(audio, output, job.settings, started=bars.start, advance=bars.advance)
+            with ProgressBars((GENERATE, BLEND if skip_saving else WRITE)) as bars:
+                done = avatar.speak(audio, output, job.settings, started=bars.start, advance=bars.advance)
         except MuseTalkError as error:
             cli.print_error(error, f"{job.name}: {name}")
             failed[job.name] = error
             continue
-        finally:
-            bars.close()
         cli.say(stage_table(done.stages, done.frames, done.seconds))
         if output is not None:
             cli.say(f"result: {output}")

@@ -82,17 +82,14 @@ class AudioStore:
             if not path.is_file():
                 missing.append((wav, path))
         features = AudioFeatures(encoder)
-        bar = ProgressBars(["sound"], unit="clip")
-        bar.start(len(missing))
-        try:
+        with ProgressBars(["sound"], unit="clip") as bar:
+            bar.start(len(missing))
             for wav, path in missing:
                 try:
                     _write(path, read_audio(wav), features)
                 except InputError as error:
                     failures[wav] = error.what
                 bar.advance("sound")
-        finally:
-            bar.close()
         return failures
 
     def path(self, wav: Path) -> Path:

@@ -55,9 +55,8 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
             OutputError: The folder cannot be written to.
         """
         missing = [first for first in range(0, self.count, CHUNK) if not self._path(first // CHUNK).is_file()]
-        bar = ProgressBars(["encode"], unit="chunk")
-        bar.start(len(missing))
-        try:
+        with ProgressBars(["encode"], unit="chunk") as bar:
+            bar.start(len(missing))
             for first in missing:
                 drawn = [samples[number] for number in range(first, min(first + CHUNK, self.count))]
                 batch = default_collate(drawn)
@@ -66,8 +65,6 @@ class EncodedSamples(Dataset[dict[str, torch.Tensor]]):
                 whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
                 write_whole(self._path(first // CHUNK), save(whole))
                 bar.advance("encode")
-        finally:
-            bar.close()
 
     def __len__(self) -> int:
         return self.count

@@ -104,9 +104,8 @@ class TrackStore:
         """
         metas = list(metas)
         failures: dict[Path, str] = {}
-        bar = ProgressBars(["clips"], unit="clip")
-        bar.start(len(metas))
-        try:
+        with ProgressBars(["clips"], unit="clip") as bar:
+            bar.start(len(metas))
             for meta in metas:
                 try:
                     twin = self.facts(meta).twin
@@ -115,8 +114,6 @@ class TrackStore:
                 except InputError as error:
                     failures[meta] = error.what
                 bar.advance("clips")
-        finally:
-            bar.close()
         return failures
 
     def facts(self, meta: Path) -> TrackFacts:
