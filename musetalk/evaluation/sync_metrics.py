@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from fractions import Fraction
 
 import numpy as np
@@ -87,15 +86,14 @@ def _syncnet(evidence: Evidence) -> SyncOffset:
     has_face = np.array([box is not None for box in boxes], bool)
     length = network.shapes.num_frames
     starts = even_window_starts(has_face, length, MOST_WINDOWS)
-    crops = _Crops(open_source(track.path, Fraction(FPS)).frames(), boxes, length, network.shapes.resolution)
-    with closing(crops):
-        found = clip_offset(network, has_face, crops.at, samples, starts=starts)
+    faces = _FaceReader(open_source(track.path, Fraction(FPS)).frames(), boxes, length, network.shapes.resolution)
+    found = clip_offset(network, has_face, faces.at, samples, starts=starts)
     if found is None:
         raise NotMeasurable(f"no {length} frames in a row show a face")
     return found
 
 
-class _Crops:
+class _FaceReader:
     """The faces of a video, read as they are asked for; not more than a window of them is kept."""
 
     def __init__(self, frames: Iterator[np.ndarray], boxes: Sequence[Box | None], window: int, resolution: int) -> None:
@@ -112,12 +110,6 @@ class _Crops:
         crop = self._kept[frame - self._read]
         assert crop is not None
         return crop
-
-    def close(self) -> None:
-        """Stop reading."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
 
 
 def offset_curves(evidence: Evidence) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ class Recipe:
 
     work: Path
     head: Path
-    utterances: int = 400
+    utterances: int = 1700
     clips: int = 1000
     seconds: int = 2
     workers: int = 2

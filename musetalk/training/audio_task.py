@@ -51,7 +51,7 @@ PER_FRAME = SAMPLE_RATE // int(FPS)
 SILENCE_SHARE, SILENCE_FRAMES = 0.2, (12, 125)
 """Share of the pieces of a segment that are silence, and their lengths: closed lips, whatever else is heard."""
 HISS_SHARE = 0.7
-TRACT_SHARE = 0.7
+TRACT_SHARE = 0.6
 """Share of the training segments that are heard with another vocal tract."""
 STEPS_PER_FRAME = STEPS_PER_SECOND // int(FPS)
 READER_FILE = "mouth_reader.safetensors"

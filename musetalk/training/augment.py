@@ -42,17 +42,17 @@ def draw_grading(rng: np.random.Generator) -> Grading:
 
 def graded(sample: dict[str, np.ndarray], grading: Grading) -> dict[str, np.ndarray]:
     """A sample of `draw_sample` with the colours of all its faces changed alike; contrast is about their mean."""
-    values = {name: _tinted(sample[name], grading) for name in FACES}
+    values = {name: _exposed(sample[name], grading) for name in FACES}
     middle = np.float32(np.mean([face.mean() for face in values.values()]))
-    return sample | {name: _spread(face, middle, grading) for name, face in values.items()}
+    return sample | {name: _toned(face, middle, grading) for name, face in values.items()}
 
 
-def _tinted(faces: np.ndarray, grading: Grading) -> np.ndarray:
+def _exposed(faces: np.ndarray, grading: Grading) -> np.ndarray:
     levels = (np.arange(256, dtype=np.float32) / 255) ** grading.gamma
     return levels[faces] * np.array(grading.gains, np.float32)
 
 
-def _spread(faces: np.ndarray, middle: np.float32, grading: Grading) -> np.ndarray:
+def _toned(faces: np.ndarray, middle: np.float32, grading: Grading) -> np.ndarray:
     faces = (faces - middle) * np.float32(grading.contrast) + middle + np.float32(grading.brightness)
     grey = faces.mean(axis=-1, keepdims=True)
     faces = grey + (faces - grey) * np.float32(grading.saturation)
