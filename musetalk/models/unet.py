@@ -21,18 +21,20 @@ LOWER_HALF = "lower_half"
 """Another one: the network is given the lower half of the latents, and paints it."""
 READER = "mouth_reader"
 """Another one: {window_tokens, hidden} of a MouthReader; its channels are those of the class embedding."""
+MOVER = "reference_mover"
+"""Another one, beside a reader: {width, hidden, heads, blocks} of a ReferenceMover."""
 _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
 class Unet:
     """One step at timestep 0.
 
-    Three settings of musetalk.json, which the published versions leave out, are meant for small networks. With
+    Four settings of musetalk.json, which the published versions leave out, are meant for small networks. With
     `reference_blended` the network has one channel more, a logit of how much of what it paints is laid over the
     reference's latents: what is to stay need not be painted, and what is to go need not be known. With `lower_half` it
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
-    sound (see `mouth_unet.MouthUnet`).
+    sound (see `mouth_unet.MouthUnet`); a `reference_mover` then moves parts of the reference to where they belong.
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
@@ -130,22 +132,29 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER) if key in settings}
-    reader = ours.get(READER)
+    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, MOVER) if key in settings}
+    reader, mover = ours.get(READER), ours.get(MOVER)
+    if mover is not None and reader is None:
+        raise WeightsError(f"{path}: {MOVER} without {READER}", "Give both, or leave both out.")
     try:
         network: Any = UNet2DConditionModel(**settings)
+        if ours.get(BLENDED, False):
+            _show_the_reference(network.conv_out)
+        network.register_to_config(**ours)
         if reader is not None:
             channels = int(network.config.projection_class_embeddings_input_dim)
             read = MouthReader(width=int(network.config.cross_attention_dim), channels=channels, **reader)
+            return MouthUnet(network, read, mover)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a configuration of UNet2DConditionModel: {error}", "Use the musetalk.json of the weights."
         ) from None
-    network.register_to_config(**ours)
-    if ours.get(BLENDED, False):
-        torch.nn.init.zeros_(network.conv_out.weight)
-        torch.nn.init.zeros_(network.conv_out.bias)
-        torch.nn.init.constant_(network.conv_out.bias[-1:], _MOSTLY_REFERENCE)
-    if reader is None:
-        return network
-    return MouthUnet(network, read)
+    return network
+
+
+def _show_the_reference(layer: torch.nn.Conv2d) -> None:
+    """Let training begin with hardly anything painted over it."""
+    torch.nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    torch.nn.init.zeros_(layer.bias)
+    torch.nn.init.constant_(layer.bias[-1:], _MOSTLY_REFERENCE)

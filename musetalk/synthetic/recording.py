@@ -60,18 +60,37 @@ def _noise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for _ in range(4):
             noise += np.roll(audio[:: -1 if rng.random() < 0.7 else 1], int(rng.integers(length))) * rng.uniform(0.4, 1)
     else:
-        noise = rng.standard_normal(length, np.float32)
-        if kind == 1:  # three leaky poles spread over the octaves fall about 3 dB an octave
-            b, a = signal.zpk2tf([0.98443604, 0.83392334, 0.07568359], [0.99572754, 0.94790649, 0.53567505], 1.0)
-            noise = signal.lfilter(b.astype(np.float32), a.astype(np.float32), noise)
-        elif kind == 2:
-            at = np.arange(length, dtype=np.float32) / SAMPLE_RATE
-            mains = float(rng.choice([50.0, 60.0]))
-            noise *= np.float32(0.3)
-            for harmonic in (1, 2, 3):
-                noise += np.sin(2 * np.pi * mains * harmonic * at) * np.float32(rng.uniform(0.2, 1))
+        noise = _steady_noise(length, kind, rng)
+    return _unit(noise)
+
+
+def _steady_noise(length: int, kind: int, rng: np.random.Generator) -> np.ndarray:
+    """(length,) of any level: white (0), pink-like (1) or hum-like (2)."""
+    noise = rng.standard_normal(length, np.float32)
+    if kind == 1:  # three leaky poles spread over the octaves fall about 3 dB an octave
+        b, a = signal.zpk2tf([0.98443604, 0.83392334, 0.07568359], [0.99572754, 0.94790649, 0.53567505], 1.0)
+        noise = signal.lfilter(b.astype(np.float32), a.astype(np.float32), noise)
+    elif kind == 2:
+        at = np.arange(length, dtype=np.float32) / SAMPLE_RATE
+        mains = float(rng.choice([50.0, 60.0]))
+        noise *= np.float32(0.3)
+        for harmonic in (1, 2, 3):
+            noise += np.sin(2 * np.pi * mains * harmonic * at) * np.float32(rng.uniform(0.2, 1))
+    return noise
+
+
+def _unit(noise: np.ndarray) -> np.ndarray:
     level = float(np.sqrt(np.mean(noise**2)))
     return noise / level if level > 0 else noise
+
+
+def empty_room(length: int, rng: np.random.Generator) -> np.ndarray:
+    """What is recorded where nobody speaks, (length,) float32 in −1…1: hiss, sometimes noise or hum."""
+    heard = np.zeros(length, np.float32)
+    if length and rng.random() < 0.5:
+        noise = _unit(_steady_noise(length, int(rng.integers(3)), rng))
+        heard += (noise * 10 ** (rng.uniform(-66, -26) / 20)).astype(np.float32)
+    return with_hiss(heard, rng)
 
 
 def with_hiss(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from musetalk.checkpoint import load_into
 from musetalk.models.discriminator import Discriminator, Judgement, channels_of
+from musetalk.models.latent_discriminator import LatentDiscriminator
 from musetalk.models.vgg import IMAGE_SIZE
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig
 from musetalk.training.perceptual import mean_difference, scaled_to
@@ -46,7 +47,7 @@ class Adversary:
 
     def __init__(
         self,
-        discriminator: Discriminator,
+        discriminator: Discriminator | LatentDiscriminator,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler,
         feature_weights: Sequence[float],
@@ -148,6 +149,23 @@ def build_adversary(
         raise ValueError(f"{shape.num_blocks} feature weights are needed, not {len(feature_weights)}")
     channels = channels_of(shape.block_expansion, shape.num_blocks, shape.max_features)
     discriminator = Discriminator(channels, shape.scales, shape.image_channel, shape.sn).to(device)
+    return Adversary(discriminator, *_optimizer(discriminator, training), feature_weights)
+
+
+def build_latent_adversary(channels: int, training: DiscriminatorTrainConfig) -> Adversary:
+    """An untrained opponent that judges latents.
+
+    Args:
+        channels: Of the latents and what they are judged beside.
+        training: As for `build_adversary`.
+    """
+    discriminator = LatentDiscriminator(channels)
+    return Adversary(discriminator, *_optimizer(discriminator, training), (1.0,), generator_size=None)
+
+
+def _optimizer(
+    discriminator: nn.Module, training: DiscriminatorTrainConfig
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     optimizer = torch.optim.AdamW(
         discriminator.parameters(),
         lr=training.lr,
@@ -157,7 +175,7 @@ def build_adversary(
     )
     lowest = min(1.0, LOWEST_RATE / training.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_share(step, training.epochs, lowest))
-    return Adversary(discriminator, optimizer, schedule, feature_weights)
+    return optimizer, schedule
 
 
 def cosine_share(step: int, steps: int, lowest: float) -> float:

@@ -34,7 +34,7 @@ from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.unet import build_unet
 from musetalk.schema import setting
 from musetalk.synthetic.mouth_channels import GAP_WEIGHTS, SPREAD, WIDTH_WEIGHTS
-from musetalk.synthetic.recording import augment, with_hiss
+from musetalk.synthetic.recording import augment, empty_room, with_hiss
 from musetalk.synthetic.speech_corpus import Speech, read_speech
 from musetalk.synthetic.visemes import rest_pose
 from musetalk.training.clip_meta import FPS
@@ -51,6 +51,9 @@ PER_FRAME = SAMPLE_RATE // int(FPS)
 SILENCE_SHARE, SILENCE_FRAMES = 0.2, (12, 125)
 """Share of the pieces of a segment that are silence, and their lengths: closed lips, whatever else is heard."""
 HISS_SHARE = 0.7
+EMPTY_SHARE = 0.08
+"""Share of the segments in which nobody speaks: the front end scales a segment by its loudest moment, so that a hiss
+that is all there is does not look like one beside speech."""
 TRACT_SHARE = 0.6
 """Share of the training segments that are heard with another vocal tract."""
 STEPS_PER_FRAME = STEPS_PER_SECOND // int(FPS)
@@ -138,6 +141,8 @@ class SegmentSamples:
         """Samples, and the curves of all their frames."""
         longest = SEGMENT_SECONDS * int(FPS)
         wanted = longest if rng.random() < 0.6 else int(rng.integers(50, longest))
+        if rng.random() < EMPTY_SHARE:
+            return empty_room(wanted * PER_FRAME, rng), np.tile(rest_pose(), (wanted, 1))
         pieces, length = [], 0
         while length < wanted:
             if rng.random() < SILENCE_SHARE:

@@ -96,6 +96,8 @@ class LossConfig:
             are 0, nothing is decoded.
         latent_detail_loss: L1 between how strong the latents' local detail is, weighted alike: L1 of the latents
             themselves leaves it too weak where its place is not certain.
+        latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
+            mouth, beside those of the reference and, where samples hold them, the true mouths.
     """
 
     l1_loss: float = setting(1.0, at_least=0)
@@ -109,6 +111,8 @@ class LossConfig:
     mouth_l1_loss: float = setting(0.0, at_least=0)
     latent_loss: float = setting(0.0, at_least=0)
     latent_detail_loss: float = setting(0.0, at_least=0)
+    latent_gan_loss: float = setting(0.0, at_least=0)
+    latent_fm_loss: float = setting(0.0, at_least=0)
 
 
 @dataclass(frozen=True)

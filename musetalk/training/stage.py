@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from musetalk.models.latent_discriminator import mouth_cells
 from musetalk.models.unet import Unet
 from musetalk.models.vae import Vae, to_unit_range
 from musetalk.training.adversary import Adversary, crop_resized
@@ -23,6 +24,9 @@ from musetalk.training.validation import StageSamples, measure
 
 ENCODE_BATCH = 16  # faces in one pass of the frozen encoder: more do not make a GPU faster, only fuller
 
+MOUTH_CELLS = (12, 24)
+"""Rows and columns of the latents of 256×256 that the discriminator of latents sees: the lips, and some of what is
+around them."""
 LOSS_NAMES = {"gan": "gan_loss", "feature_matching": "fm_loss"}
 
 
@@ -47,7 +51,7 @@ class StageTask:
         unet: Network to train.
         vae: Frozen.
         judges: Frozen networks of the losses.
-        adversaries: `face` and `mouth`, those whose loss has a weight.
+        adversaries: `face`, `mouth` and `latent`, those whose loss has a weight.
         samples: Training samples by number.
         fixed: Validation samples.
         warnings: Gives what went wrong with samples since the last call.
@@ -148,31 +152,53 @@ class StageTask:
         given = zip(LATENTS, (blacken(source), reference, target), strict=True)
         return {name: self.encode(faces) for name, faces in given}
 
-    def _in_latents(self, unet: nn.Module, batch: Mapping[str, torch.Tensor]) -> Pass:
+    def _in_latents(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         """The loss of samples that were encoded before."""
         masked, reference, target = (batch[name].flatten(0, 1).float() for name in LATENTS)
         predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
-        size = self.config.data.image_size
-        return Pass(self._latent_losses(predicted, target, batch["mouth_box"].flatten(0, 1), (size, size)))
+        return self._judged_latents(predicted, target, reference, batch, adversarial)
 
-    def _latent_losses(
-        self, predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
-    ) -> dict[str, torch.Tensor]:
+    def _judged_latents(
+        self,
+        predicted: torch.Tensor,
+        target: torch.Tensor,
+        reference: torch.Tensor,
+        batch: Mapping[str, torch.Tensor],
+        adversarial: bool,
+    ) -> Pass:
+        boxes, size = batch["mouth_box"].flatten(0, 1), self.config.data.image_size
         known = {name: loss for name, loss in LATENT_LOSSES.items() if name in self.weights}
-        return {name: loss(predicted, target, boxes, image_size) for name, loss in known.items()}
+        losses = {name: loss(predicted, target, boxes, (size, size)) for name, loss in known.items()}
+        if not adversarial or "latent" not in self.adversaries:
+            return Pass(losses)
+        beside, mouths = reference, true_mouths(batch)
+        if mouths is not None:
+            planes = mouths.to(reference)[:, :, None, None].expand(-1, -1, *reference.shape[-2:])
+            beside = torch.cat([reference, planes], dim=1)
+        real, fake = (
+            mouth_cells(torch.cat([latents.float(), beside], dim=1), boxes, (size, size), MOUTH_CELLS)
+            for latents in (target, predicted)
+        )
+        terms = self.adversaries["latent"].generator_losses(real, fake)
+        named = {f"latent_{LOSS_NAMES[term]}": loss for term, loss in terms.items()}
+        losses |= {name: loss for name, loss in named.items() if name in self.weights}
+        return Pass(losses, {"latent": (real, fake)})
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         if "target_latents" in batch:
-            return self._in_latents(unet, batch)
+            return self._in_latents(unet, batch, adversarial)
         frames = batch["target"].shape[1]
         target, reference, source = (faces_of(batch, name) for name in ("target", "reference", "mask_source"))
-        predicted = self.paint(unet, source, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
+        known = self.encode(reference)
+        windows = batch["windows"].flatten(0, 1)
+        predicted = self._predict(unet, self.encode(blacken(source)), known, windows, true_mouths(batch))
         boxes = batch["mouth_box"].flatten(0, 1)
-        weights, losses = self.weights, dict[str, torch.Tensor]()
-        if weights.keys() & LATENT_LOSSES.keys():
-            losses |= self._latent_losses(predicted, self.encode(target), boxes, target.shape[-2:])
-        if weights.keys() <= LATENT_LOSSES.keys():
-            return Pass(losses)
+        weights, losses, pairs = self.weights, dict[str, torch.Tensor](), dict[str, tuple[torch.Tensor, torch.Tensor]]()
+        if weights.keys() & IN_LATENTS:
+            judged = self._judged_latents(predicted, self.encode(target), known, batch, adversarial)
+            losses, pairs = dict(judged.losses), dict(judged.pairs)
+        if weights.keys() <= IN_LATENTS:
+            return Pass(losses, pairs)
         generated = self.decode(predicted)
         if "l1_loss" in weights:
             losses["l1_loss"] = F.l1_loss(generated, target)
@@ -184,8 +210,9 @@ class StageTask:
             losses["sync_loss"] = self.judges.sync(
                 generated.unflatten(0, (-1, frames)), target.unflatten(0, (-1, frames)), batch["mel"]
             )
-        pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for name, adversary in self.adversaries.items():
+            if name == "latent":
+                continue
             prefix = "" if name == "face" else f"{name}_"
             if adversarial:
                 real, fake = (target, generated) if name == "face" else (
@@ -228,6 +255,7 @@ def _local_mean(latents: torch.Tensor) -> torch.Tensor:
 
 LATENT_LOSSES = {"latent_loss": latent_loss, "latent_detail_loss": latent_detail_loss}
 """Losses that need no decoding: of predicted and true latents, mouth boxes and the images' size."""
+IN_LATENTS = LATENT_LOSSES.keys() | {"latent_gan_loss", "latent_fm_loss"}
 
 
 def loss_weights(losses: LossConfig) -> dict[str, float]:
@@ -235,7 +263,7 @@ def loss_weights(losses: LossConfig) -> dict[str, float]:
 
     Each discriminator's feature matching (fm_loss weighs its layers) counts as much as its least-squares term.
     """
-    names = ("l1_loss", "vgg_loss", "sync_loss", "mouth_l1_loss", *LATENT_LOSSES)
+    names = ("l1_loss", "vgg_loss", "sync_loss", "mouth_l1_loss", *sorted(IN_LATENTS))
     weights = {name: getattr(losses, name) for name in names}
     weights |= {"gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss if any(losses.fm_loss) else 0.0}
     mouth = losses.mouth_gan_loss

@@ -23,7 +23,8 @@ from musetalk.models.unet import Unet, build_unet
 from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.vgg import load_vgg
-from musetalk.training.adversary import Adversary, build_adversary
+from musetalk.synthetic.mouth_channels import CHANNELS
+from musetalk.training.adversary import Adversary, build_adversary, build_latent_adversary
 from musetalk.training.audio_store import encoder_fingerprint, network_fingerprint
 from musetalk.training.config import ListEntry, StageConfig
 from musetalk.training.dataset import ClipDataset, open_dataset
@@ -63,7 +64,7 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     unet.check_padding(data.audio_padding_length_left, data.audio_padding_length_right, encoder.states)
     samples, fixed = build_samples(config, encoder, accelerator, say)
     judges = LossNetworks(_perceptual(config, files), _sync(config, files))
-    task = StageTask(config, network, autoencoder, judges, _adversaries(config), samples, fixed, samples.warnings)
+    task = StageTask(config, network, autoencoder, judges, _adversaries(config, unet), samples, fixed, samples.warnings)
     if config.data.encoded_samples:
         task.samples = encoded(task, samples, encoder, accelerator, say)
     return task
@@ -303,12 +304,17 @@ def _sync(config: StageConfig, files: StageFiles) -> SyncLoss | None:
     return SyncLoss(network, config.num_backward_frames, config.solver.gradient_checkpointing)
 
 
-def _adversaries(config: StageConfig) -> dict[str, Adversary]:
-    wanted = {"face": config.loss_params.gan_loss, "mouth": config.loss_params.mouth_gan_loss}
-    return {
+def _adversaries(config: StageConfig, unet: Unet) -> dict[str, Adversary]:
+    losses = config.loss_params
+    wanted = {"face": losses.gan_loss, "mouth": losses.mouth_gan_loss}
+    found = {
         name: build_adversary(
             config.model_params.discriminator_params, config.discriminator_train_params, config.loss_params.fm_loss
         )
         for name, weight in wanted.items()
         if weight
     }
+    if losses.latent_gan_loss or losses.latent_fm_loss:
+        mouth = len(CHANNELS) if config.data.true_mouths else 0
+        found["latent"] = build_latent_adversary(2 * unet.out_channels + mouth, config.discriminator_train_params)
+    return found

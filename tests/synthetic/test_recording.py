@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from speech_factory import level_of, made
 
-from musetalk.synthetic.recording import augment
+from musetalk.synthetic.recording import augment, empty_room
 from musetalk.synthetic.utterance import SAMPLE_RATE
 
 
@@ -25,3 +25,14 @@ def test_augment_keeps_length_timing_and_range() -> None:
     assert 0.04 < min(peaks) < max(peaks) <= 1
     assert augment(np.zeros(1000, np.float32), np.random.default_rng(0)).shape == (1000,)
     assert len(augment(np.zeros(0, np.float32), np.random.default_rng(0))) == 0
+
+
+def test_an_empty_room_is_quiet_and_never_silent() -> None:
+    levels = []
+    for seed in range(40):
+        heard = empty_room(16000, np.random.default_rng(seed))
+        assert heard.shape == (16000,)
+        assert heard.dtype == np.float32
+        levels.append(20 * np.log10(np.sqrt(np.mean(heard.astype(np.float64) ** 2))))
+    assert -67 < min(levels) < -50
+    assert -46 < max(levels) < -25

@@ -101,12 +101,29 @@ def test_mouths_are_those_of_the_frames_of_their_sound(tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("musetalk.training.audio_task.augment", lambda audio, rng: audio)
             patch.setattr("musetalk.training.audio_task.with_hiss", lambda audio, rng: audio)
+            patch.setattr("musetalk.training.audio_task.EMPTY_SHARE", 0)
             audio, mouths = samples._segment(rng)
         loud = audio.reshape(-1, 640).mean(axis=1)
         spoken = loud > 0
         assert spoken.any() and len(loud) == len(mouths)
         np.testing.assert_allclose(mouths[spoken][:, 0], 2 * loud[spoken], rtol=1e-4)
         np.testing.assert_allclose(mouths[~spoken], np.tile(rest_pose(), ((~spoken).sum(), 1)))
+
+
+def test_in_some_segments_nobody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hiss alone, in which the mouth rests."""
+    monkeypatch.setattr("musetalk.training.audio_task.SILENCE_SHARE", 0)
+    corpus = [Speech(np.full(50 * 640, 0.3, np.float32), np.full((50, len(CHANNELS)), 0.5, np.float32), "test")]
+    samples = SegmentSamples(corpus, None, 3)
+    empty = 0
+    for number in range(60):
+        audio, mouths = samples._segment(np.random.default_rng(number))
+        if not (mouths == 0.5).any():
+            np.testing.assert_array_equal(mouths, np.tile(rest_pose(), (len(mouths), 1)))
+            assert len(audio) == 640 * len(mouths)
+            assert 0 < np.abs(audio).max() < 0.5
+            empty += 1
+    assert 1 <= empty <= 15
 
 
 def test_the_loss_hears_only_what_is_in_the_mask() -> None:

@@ -173,6 +173,24 @@ def test_a_unet_that_is_told_true_mouths_keeps_the_reader_that_it_was_given(
     assert not torch.equal(trained["unet.conv_out.bias"], fresh["unet.conv_out.bias"])
 
 
+@pytest.mark.parametrize("encoded", [0, 6])
+def test_latents_are_judged_beside_the_reference_and_the_mouth(told: Path, tmp_path: Path, encoded: int) -> None:
+    """From start_gan on; the discriminator is part of the checkpoint, and nothing is decoded."""
+    changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.val_list": told / "none.txt"}
+    changes |= {"loss_params.latent_gan_loss": 0.1, "loss_params.latent_fm_loss": 0.5}
+    changes |= {"discriminator_train_params.start_gan": 1, "discriminator_train_params.lr": 1e-3}
+    changes |= {"data.encoded_samples": encoded, "data.audio_features": tmp_path / "features"}
+    assert train("stage1", STAGE1, settings(told, tmp_path, **changes)) == 0
+    folder = tmp_path / "stage1" / "test"
+    first, second = rows(folder)
+    assert "latent_gan_loss" not in first
+    assert {"latent_loss", "latent_gan_loss", "latent_fm_loss", "latent_discriminator"} < second.keys()
+    assert (folder / "checkpoints" / "checkpoint-2" / "latent.pt").is_file()
+    assert train("stage1", STAGE1, settings(told, tmp_path, **{**changes, "solver.max_train_steps": 3})) == 0
+    assert rows(folder)[-1]["step"] == 3
+
+
 def test_what_is_told_is_painted(told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The UNet is given the true mouths of the very frames, not what it would read."""
     given: list[torch.Tensor | None] = []
