@@ -313,4 +313,7 @@ class StreamOutput:
         return self._failed(str(getattr(error, "strerror", None) or error))
 
     def _failed(self, reason: str) -> OutputError:
+        url = self.target.url
+        if url is not None:  # some releases of ffmpeg repeat it, with the key in its path
+            reason = reason.replace(f"{url}: ", "").replace(url, self.target.name)
         return OutputError(f"{self.target.name}: {reason}", "Check who receives the stream, and start it again.")

@@ -404,6 +404,20 @@ def test_a_server_that_refuses_is_told_without_the_key():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_an_ffmpeg_that_repeats_its_url_does_not_tell_the_key(tmp_path):
+    talkative = tmp_path / "ffmpeg"
+    talkative.write_text('#!/bin/sh\nfor last in "$@"; do :; done\necho "$last: Connection refused" >&2\nexit 1\n')
+    talkative.chmod(0o755)
+    with (
+        pytest.raises(OutputError) as caught,
+        StreamOutput("rtmp://127.0.0.1:1/live/secret", WIDTH, HEIGHT, FPS, ffmpeg=str(talkative)) as output,
+    ):
+        write(output, 100_000)
+    assert "Connection refused" in caught.value.what
+    assert "secret" not in str(caught.value)
+
+
 def test_a_receiver_that_goes_away_is_told_once():
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE)
