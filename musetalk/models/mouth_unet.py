@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from musetalk.models.mouth_reader import MouthReader
-from musetalk.models.reference_mover import ReferenceMover
+from musetalk.models.reference_warp import ReferenceWarp
 
 
 class MouthUnet(nn.Module):
@@ -25,19 +25,19 @@ class MouthUnet(nn.Module):
     Args:
         unet: The network.
         reader: Tells it the mouth where nobody else does.
-        mover: Numbers of a ReferenceMover, which adds to what the UNet paints; None: there is none.
+        warp: Numbers of a ReferenceWarp, which adds to what the UNet paints; None: there is none.
     """
 
-    def __init__(self, unet: Any, reader: MouthReader, mover: Mapping[str, int] | None = None) -> None:
+    def __init__(self, unet: Any, reader: MouthReader, warp: Mapping[str, int] | None = None) -> None:
         super().__init__()
         self.unet, self.reader = unet, reader
         channels, width = reader.mouth.out_features, int(unet.config.cross_attention_dim)
         self.tokens = nn.Parameter(torch.randn(channels, 2, width) * 0.5)
-        self.mover: ReferenceMover | None = None
-        if mover is not None:
+        self.warp: ReferenceWarp | None = None
+        if warp is not None:
             self.latents = int(unet.config.in_channels) // 2
             features, painted = unet.conv_out.in_channels, unet.conv_out.out_channels
-            self.mover = ReferenceMover(features, self.latents, painted, channels, **mover)
+            self.warp = ReferenceWarp(features, self.latents, painted, channels, **warp)
             self.conv_out, unet.conv_out = unet.conv_out, nn.Identity()  # both paint from the same features
 
     @property
@@ -68,8 +68,8 @@ class MouthUnet(nn.Module):
         tokens = self.tokens[:, 0] + mouths[..., None] * self.tokens[:, 1]
         given = {"encoder_hidden_states": tokens, "class_labels": mouths, "return_dict": False}
         painted: torch.Tensor = self.unet(latents, timestep, **given)[0]
-        if self.mover is not None:
-            painted = self.conv_out(painted) + self.mover(painted, latents[:, -self.latents :], mouths)
+        if self.warp is not None:
+            painted = self.conv_out(painted) + self.warp(painted, latents[:, -self.latents :], mouths)
         return (painted,)
 
     def enable_gradient_checkpointing(self) -> None:

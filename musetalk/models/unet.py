@@ -21,8 +21,8 @@ LOWER_HALF = "lower_half"
 """Another one: the network is given the lower half of the latents, and paints it."""
 READER = "mouth_reader"
 """Another one: {window_tokens, hidden} of a MouthReader; its channels are those of the class embedding."""
-MOVER = "reference_mover"
-"""Another one, beside a reader: {width, hidden, heads, blocks} of a ReferenceMover."""
+WARP = "reference_warp"
+"""Another one, beside a reader: {width, hidden, heads, blocks} of a ReferenceWarp."""
 _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
@@ -34,7 +34,7 @@ class Unet:
     reference's latents: what is to stay need not be painted, and what is to go need not be known. With `lower_half` it
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
-    sound (see `mouth_unet.MouthUnet`); a `reference_mover` then moves parts of the reference to where they belong.
+    sound (see `mouth_unet.MouthUnet`); a `reference_warp` then moves parts of the reference to where they belong.
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
@@ -132,10 +132,10 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, MOVER) if key in settings}
-    reader, mover = ours.get(READER), ours.get(MOVER)
-    if mover is not None and reader is None:
-        raise WeightsError(f"{path}: {MOVER} without {READER}", "Give both, or leave both out.")
+    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, WARP) if key in settings}
+    reader, warp = ours.get(READER), ours.get(WARP)
+    if warp is not None and reader is None:
+        raise WeightsError(f"{path}: {WARP} without {READER}", "Give both, or leave both out.")
     try:
         network: Any = UNet2DConditionModel(**settings)
         if ours.get(BLENDED, False):
@@ -144,7 +144,7 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
         if reader is not None:
             channels = int(network.config.projection_class_embeddings_input_dim)
             read = MouthReader(width=int(network.config.cross_attention_dim), channels=channels, **reader)
-            return MouthUnet(network, read, mover)
+            return MouthUnet(network, read, warp)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a configuration of UNet2DConditionModel: {error}", "Use the musetalk.json of the weights."

@@ -107,7 +107,8 @@ def check_stage(config: StageConfig) -> None:
     if adversarial and len(losses.fm_loss) != blocks:
         count = len(losses.fm_loss)
         problems.append(f"loss_params.fm_loss has {count} weights, the discriminators have {blocks} blocks")
-    if not any(always) and (not adversarial or config.discriminator_train_params.start_gan):
+    in_latents = losses.latent_gan_loss or losses.latent_fm_loss
+    if not any(always) and (not (adversarial or in_latents) or config.discriminator_train_params.start_gan):
         problems.append("loss_params: all weights are 0, or begin at start_gan only: nothing would be learnt")
     if losses.sync_loss and config.data.n_sample_frames == 1:
         problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")

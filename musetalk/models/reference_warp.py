@@ -37,7 +37,7 @@ class MouthBlock(nn.Module):
         return x + self.conv_out(F.silu(hidden))
 
 
-class ReferenceMover(nn.Module):
+class ReferenceWarp(nn.Module):
     """Features of a UNet and the reference's latents → what is to be added to what the UNet paints; 0 at first.
 
     Args:
@@ -77,7 +77,7 @@ class ReferenceMover(nn.Module):
             mouths: (n, C).
         """
         flow = self.flow(features) * REACH
-        seen, moved = (moved_by(x, flow, self.heads).to(features.dtype) for x in (self.look(reference), reference))
+        seen, moved = (warped(x, flow, self.heads).to(features.dtype) for x in (self.look(reference), reference))
         beside = flow - flow.detach().round()  # where in a cell a flow ends
         x = self.fuse(torch.cat([seen, features, beside, moved], dim=1).contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
@@ -86,7 +86,7 @@ class ReferenceMover(nn.Module):
         return changed
 
 
-def moved_by(x: torch.Tensor, flow: torch.Tensor, heads: int) -> torch.Tensor:
+def warped(x: torch.Tensor, flow: torch.Tensor, heads: int) -> torch.Tensor:
     """(n, c, h, w) float32: at each place what `x` shows at that place plus the flow, interpolated linearly.
 
     Args:
