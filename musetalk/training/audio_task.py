@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ TRACT_SHARE = 0.6
 """Share of the training segments that are heard with another vocal tract."""
 STEPS_PER_FRAME = STEPS_PER_SECOND // int(FPS)
 READER_FILE = "mouth_reader.safetensors"
+MOST_SPREAD = 1.5
+"""Most that an exported reader's channel is widened by: one that is hardly heard would else be widened noise."""
 GAP_SPREAD, WIDTH_SPREAD = 0.35, 0.35
 """About how far the sums of channels that part and widen the lips vary in speech."""
 
@@ -177,6 +180,34 @@ def _sum(mouths: torch.Tensor, weights: np.ndarray) -> torch.Tensor:
     return mouths @ torch.from_numpy(weights * SPREAD).to(mouths)
 
 
+def spread_factors(predicted: torch.Tensor, mouths: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What brings each channel of predictions to the standard deviation of the true mouths.
+
+    The least error lies nearer to the mean than the truth does, so that mouths read off sound move too little, and
+    what is left of the reference's own mouth shows all the more.
+
+    Args:
+        predicted, mouths: (n, t, C).
+        mask: (n, t), 1 where a mouth counts.
+
+    Returns:
+        (C,), in 1 to `MOST_SPREAD`; 1 for a channel that does not move.
+    """
+    counted = mask.bool()
+    heard, true = predicted[counted].std(dim=0), mouths[counted].std(dim=0)
+    factors = (true / heard.clamp(min=1e-6)).clamp(1, MOST_SPREAD)
+    return torch.where(true > 1e-3, factors, torch.ones_like(factors))
+
+
+def widened(reader: MouthReader, factors: torch.Tensor) -> MouthReader:
+    """A copy of a reader that reads each channel times a factor, (C,); a mouth at rest, zero, stays so."""
+    copy = deepcopy(reader)
+    with torch.no_grad():
+        copy.mouth.weight.mul_(factors.to(copy.mouth.weight)[:, None])
+        copy.mouth.bias.mul_(factors.to(copy.mouth.bias))
+    return copy
+
+
 class AudioTask:
     """Trains the encoder; see `Task`.
 
@@ -207,10 +238,7 @@ class AudioTask:
 
     def validate(self, networks: Mapping[str, nn.Module], step: int) -> Validation:
         """The loss on held-out speech, and the correlation of how open and how wide the mouth is with the truth."""
-        listener = networks["audio_encoder"]
-        device = next(listener.parameters()).device
-        mel, heard, mouths, mask = (self.fixed[name].to(device) for name in ("mel", "heard", "mouths", "mask"))
-        predicted = listener(mel, heard).float()
+        predicted, mouths, mask = self._held_out(networks["audio_encoder"])
         values = {"mouth_loss": float(mouth_loss(predicted, mouths, mask))}
         counted = mask.bool()
         for name, weights in (("gap_r", GAP_WEIGHTS), ("width_r", WIDTH_WEIGHTS)):
@@ -220,13 +248,21 @@ class AudioTask:
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
         """The folder that --whisper_dir takes (config.json, preprocessor_config.json, model.safetensors), and beside
-        it mouth_reader.safetensors, the stages' init_mouth_reader."""
+        it mouth_reader.safetensors, the stages' init_mouth_reader, widened by `spread_factors` of held-out speech."""
         listener: Any = networks["audio_encoder"]
         target = folder / "audio_encoder"
         export_pretrained(listener.encoder, target, listener.encoder.config.to_dict(), "model.safetensors")
+        with torch.no_grad():
+            factors = spread_factors(*self._held_out(listener))
         front = json.loads(self.extractor.to_json_string())
         write_whole(target / "preprocessor_config.json", json.dumps(front, indent=2).encode())
-        write_whole(folder / READER_FILE, _safetensors(listener.reader))
+        write_whole(folder / READER_FILE, _safetensors(widened(listener.reader, factors)))
+
+    def _held_out(self, listener: nn.Module) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What is read off held-out speech (n, t, C), the true mouths, and the mask (n, t)."""
+        device = next(listener.parameters()).device
+        mel, heard, mouths, mask = (self.fixed[name].to(device) for name in ("mel", "heard", "mouths", "mask"))
+        return listener(mel, heard).float(), mouths, mask
 
     def warnings(self) -> list[str]:
         return []

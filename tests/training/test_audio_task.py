@@ -12,11 +12,19 @@ from model_factory import TINY_MOUTH_UNET, TINY_WHISPER
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import ConfigError, InputError
 from musetalk.models.audio_encoder import load_audio_encoder
+from musetalk.models.mouth_reader import MouthReader
 from musetalk.models.unet import build_unet
 from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.synthetic.speech_corpus import Speech
 from musetalk.synthetic.visemes import rest_pose
-from musetalk.training.audio_task import READER_FILE, SegmentSamples, mouth_loss
+from musetalk.training.audio_task import (
+    MOST_SPREAD,
+    READER_FILE,
+    SegmentSamples,
+    mouth_loss,
+    spread_factors,
+    widened,
+)
 from musetalk.training.log import read_rows
 from musetalk.training.tasks import train
 
@@ -134,3 +142,17 @@ def test_the_loss_hears_only_what_is_in_the_mask() -> None:
     assert mouth_loss(mouths, mouths, mask) == 0
     assert mouth_loss(wrong_outside, mouths, mask) == 0
     assert mouth_loss(wrong_inside, mouths, mask) > 0.25
+
+
+def test_what_is_read_off_sound_is_widened_to_the_spread_of_the_truth() -> None:
+    torch.manual_seed(1)
+    reader, windows = MouthReader(window_tokens=2, width=4, hidden=8, channels=4), torch.randn(200, 2, 4)
+    with torch.no_grad():
+        read = reader(windows)
+        true = read * torch.tensor([1.25, 0.5, 9.0, 0.0])
+        mask = torch.cat([torch.ones(1, 190), torch.zeros(1, 10)], dim=1)
+        noise = torch.where(mask[0, :, None] == 1, 0.0, 100.0)
+        factors = spread_factors((read + noise)[None], (true - noise)[None], mask)
+        torch.testing.assert_close(factors, torch.tensor([1.25, 1.0, MOST_SPREAD, 1.0]))
+        torch.testing.assert_close(widened(reader, factors)(windows), read * factors)
+        torch.testing.assert_close(reader(windows), read)
