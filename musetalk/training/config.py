@@ -93,9 +93,11 @@ class LossConfig:
             layers fm_loss weighs among themselves.
         mouth_l1_loss: L1 within the mouth box alone.
         latent_loss: L1 between latents, weighted towards the mouth; where all losses in pixels
-            are 0, nothing is decoded.
+            are 0, no whole face is decoded.
         latent_detail_loss: L1 between how strong the latents' local detail is, weighted alike: L1 of the latents
             themselves leaves it too weak where its place is not certain.
+        decoded_mouth_loss: Between what is decoded of the latents around the mouth, and of the true ones: latents do
+            not count alike in a picture. What the VAE itself loses is not asked for.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
             mouth, beside those of the reference and, where samples hold them, the true mouths.
     """
@@ -111,6 +113,7 @@ class LossConfig:
     mouth_l1_loss: float = setting(0.0, at_least=0)
     latent_loss: float = setting(0.0, at_least=0)
     latent_detail_loss: float = setting(0.0, at_least=0)
+    decoded_mouth_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)
     latent_fm_loss: float = setting(0.0, at_least=0)
 

@@ -102,7 +102,7 @@ def check_stage(config: StageConfig) -> None:
     losses, blocks = config.loss_params, config.model_params.discriminator_params.num_blocks
     adversarial = losses.gan_loss or losses.mouth_gan_loss
     in_pixels = (losses.l1_loss, losses.vgg_loss, losses.sync_loss, losses.mouth_l1_loss)
-    always = (*in_pixels, losses.latent_loss, losses.latent_detail_loss)
+    always = (*in_pixels, losses.latent_loss, losses.latent_detail_loss, losses.decoded_mouth_loss)
     problems = []
     if adversarial and len(losses.fm_loss) != blocks:
         count = len(losses.fm_loss)

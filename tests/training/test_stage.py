@@ -19,7 +19,7 @@ from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import read_list, read_meta, write_list
 from musetalk.training.config import LossConfig
 from musetalk.training.log import read_rows
-from musetalk.training.stage import blacken, latent_detail_loss, latent_loss, loss_weights
+from musetalk.training.stage import blacken, latent_detail_loss, latent_loss, loss_weights, pyramid_distance
 from musetalk.training.tasks import train
 
 
@@ -116,6 +116,27 @@ def test_losses_in_latents_alone_decode_nothing(
     monkeypatch.setattr("musetalk.models.vae.Vae.decode_for_loss", refuse)
     changes = {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.val_list": world / "none.txt"}
     assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+
+
+@pytest.mark.parametrize("encoded", [0, 6])
+def test_a_loss_on_the_decoded_mouth_is_learnt_from(world: Path, tmp_path: Path, encoded: int) -> None:
+    """With samples that were encoded once too; the decoder stays frozen, and gradients go through it."""
+    changes = {"loss_params.l1_loss": 0, "loss_params.decoded_mouth_loss": 1, "data.val_list": world / "none.txt"}
+    changes |= {"data.encoded_samples": encoded, "data.audio_features": tmp_path / "features"}
+    changes |= {"solver.learning_rate": 2e-3, "solver.mixed_precision": "fp32", "solver.max_train_steps": 12}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+    losses = [row["decoded_mouth_loss"] for row in rows(tmp_path / "stage1" / "test")]
+    assert np.mean(losses[-3:]) < 0.97 * np.mean(losses[:3])
+
+
+def test_the_distance_of_pictures_counts_large_shapes_more_than_grain() -> None:
+    picture = torch.zeros(1, 3, 16, 16)
+    grain = torch.ones(1, 3, 16, 16) * 0.5
+    grain[..., ::2] *= -1
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    assert pyramid_distance(picture, picture) == pytest.approx(0, abs=1e-6)
+    assert pyramid_distance(flat, picture) == pytest.approx(0.5 - 0.02, abs=1e-3)
+    assert pyramid_distance(grain, picture) == pytest.approx((0.5 - 0.02) / 3, abs=1e-3)
 
 
 def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None:
