@@ -100,6 +100,5 @@ def warped(x: torch.Tensor, flow: torch.Tensor, heads: int) -> torch.Tensor:
     rows = torch.arange(height, device=x.device)[:, None] + flows[:, :, 1]
     places = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=-1).flatten(0, 1)
     given = x.float().reshape(count * heads, channels // heads, height, width)
-    with torch.autocast(x.device.type, enabled=False):
-        moved = F.grid_sample(given, places, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = F.grid_sample(given, places, mode="bilinear", padding_mode="border", align_corners=False)
     return moved.reshape(count, channels, height, width)

@@ -50,6 +50,15 @@ def test_each_head_moves_its_own_channels_by_its_own_flow() -> None:
     assert torch.allclose(between, expected, atol=1e-4)
 
 
+def test_flows_keep_their_precision_under_autocast_and_work_can_be_counted_without_data() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, flow = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 4, 8, 8, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(warped(x, flow, heads=2), warped(x.float(), flow.float(), heads=2))
+        assert warped(x, flow, heads=2).dtype == torch.float32
+    assert warped(x.to("meta"), flow.to("meta"), heads=2).shape == x.shape  # scripts.benchmark counts on this device
+
+
 def test_at_first_it_adds_nothing_and_every_part_can_learn() -> None:
     network = warp()
     given = torch.randn(2, 6, 8, 8), torch.randn(2, 4, 8, 8), torch.randn(2, 3)
