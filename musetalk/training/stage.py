@@ -253,7 +253,7 @@ def latent_detail_loss(
 
 
 def pyramid_distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean distance of images (n, c, h, w) in [-1, 1] at full, half and quarter size: L1, smooth below 0.02 (Charbonnier)."""
+    """Mean distance of images (n, c, h, w) in [-1, 1] at full, half and quarter size: smooth L1 (Charbonnier, 0.02)."""
     total = predicted.new_zeros(())
     for scale in range(DECODED_SCALES):
         if scale:
