@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from musetalk.synthetic.made_up import made_up_sentence
 from musetalk.synthetic.sentences import EVERY, random_sentence
 from musetalk.synthetic.synthesizers import synthesize
 from musetalk.synthetic.utterance import PAUSE, SAMPLE_RATE, Phone, Utterance, speech_level, tidy_phones
@@ -17,6 +18,7 @@ def random_utterance(
     engines: tuple[str, ...] | None = None,
     pool: str = EVERY,
     longest_pause: float = 1.2,
+    made_up: float = 0.0,
 ) -> Utterance:
     """Sentences of one random speaker with pauses between them, `min_seconds` … `max_seconds` long.
 
@@ -27,6 +29,7 @@ def random_utterance(
         engines: the synthesizers to draw from; those of `available_engines` by default.
         pool: of voices and sentences, one of `sentences.POOLS`.
         longest_pause: seconds between sentences, at most.
+        made_up: share of the sentences that are of made-up words.
     """
     engine, voice, language = random_voice(rng, engines, pool)
     formant = round(float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.2)) * 50) / 50
@@ -46,8 +49,9 @@ def random_utterance(
 
     pause(rng.uniform(0.0, 0.6))
     while length < target:
+        invented = engine == "festival" or (made_up > 0 and rng.random() < made_up)  # its text is not everywhere UTF-8
         spoken = synthesize(
-            random_sentence(rng, language, pool),
+            made_up_sentence(rng, language) if invented else random_sentence(rng, language, pool),
             engine,
             voice,
             rate * rng.uniform(0.92, 1.08),

@@ -32,7 +32,15 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
     os.replace(partial, path)
 
 
-def write_speech(folder: Path, first: int, count: int, seed: int, pool: str = EVERY) -> None:
+def write_speech(
+    folder: Path,
+    first: int,
+    count: int,
+    seed: int,
+    pool: str = EVERY,
+    engines: tuple[str, ...] | None = None,
+    made_up: float = 0.0,
+) -> None:
     """Write utterances `first` … `first + count - 1`; those that exist are kept.
 
     Args:
@@ -40,13 +48,15 @@ def write_speech(folder: Path, first: int, count: int, seed: int, pool: str = EV
         first, count: Numbers.
         seed: Other seeds give other utterances.
         pool: Of voices and sentences, one of `sentences.POOLS`.
+        engines: The synthesizers to draw from; those of `synthesizers.available_engines` by default.
+        made_up: Share of the sentences that are of made-up words.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(first, first + count):
         path = folder / f"{index:05d}.npz"
         if path.exists():
             continue
-        utterance = random_utterance(np.random.default_rng((seed, index)), 8.0, 14.0, pool=pool)
+        utterance = random_utterance(np.random.default_rng((seed, index)), 8.0, 14.0, engines, pool, made_up=made_up)
         save_arrays(
             path,
             audio=np.round(np.clip(utterance.audio, -1, 1) * 32767).astype(np.int16),

@@ -1,6 +1,6 @@
-"""Two speech synthesizers that tell the time of every phone, used where they are installed.
+"""Speech synthesizers that tell the time of every phone, used where they are installed.
 
-flite speaks English (ARPAbet phones), espeak-ng many languages (IPA phones).
+flite speaks English (ARPAbet phones), espeak-ng many languages (IPA phones); `festival` has more voices of people.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from scipy import signal
 
 from musetalk.errors import DeviceError, InputError
+from musetalk.synthetic.festival import run_festival
 from musetalk.synthetic.utterance import PAUSE, SAMPLE_RATE, Phone, Utterance, tidy_phones
 
 CLOSURE_FLOOR = 10 ** (-50 / 20)
@@ -48,8 +49,9 @@ def synthesize(
     """Speak `text`.
 
     Args:
-        engine: `flite` or `espeak`.
-        voice: one of `voices.FLITE_VOICES`; for espeak a language with an optional variant, `en-us+f3`.
+        engine: `flite`, `espeak` or `festival`.
+        voice: one of `voices.FLITE_VOICES`; for espeak a language with an optional variant, `en-us+f3`;
+            one of `festival.FESTIVAL_VOICES`.
         rate: speed, 1 is the voice's own (espeak: 175 words a minute).
         pitch: 0…100; espeak's pitch. flite's unit voices keep theirs; use `formant`.
         formant: the recording is played this many times faster, phones along with it: a shorter vocal tract and a
@@ -63,8 +65,10 @@ def synthesize(
         audio, sample_rate, phones = _run_flite(text, voice, own_rate, pitch)
     elif engine == "espeak":
         audio, sample_rate, phones = _run_espeak(text, voice, own_rate, pitch)
+    elif engine == "festival":
+        audio, sample_rate, phones = run_festival(text, voice, own_rate)
     else:
-        raise InputError(f"Unknown speech engine {engine!r}", "Use flite or espeak.")
+        raise InputError(f"Unknown speech engine {engine!r}", "Use flite, espeak or festival.")
     # `formant` in steps of 1/50 keeps the resampling ratio small and exact
     numerator, denominator = SAMPLE_RATE * 50, sample_rate * round(formant * 50)
     divisor = gcd(numerator, denominator)

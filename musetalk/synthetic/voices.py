@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from musetalk.errors import DeviceError
+from musetalk.synthetic.festival import FESTIVAL_VOICES, installed_voices
 from musetalk.synthetic.sentences import ENGLISH, EVERY, HELD_OUT, LANGUAGES, TRAIN
 from musetalk.synthetic.synthesizers import available_engines
 
@@ -21,6 +22,9 @@ HELD_OUT_VARIANTS = ESPEAK_VARIANTS[6::7]
 """Voices that no training hears; see `sentences.POOLS`."""
 
 
+FESTIVAL_SHARE = 0.3
+
+
 def voices(pool: str = EVERY) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """flite's voices and espeak's variants of a pool."""
     found = []
@@ -33,8 +37,21 @@ def voices(pool: str = EVERY) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def random_voice(
     rng: np.random.Generator, engines: tuple[str, ...] | None = None, pool: str = EVERY
 ) -> tuple[str, str, str]:
-    """Engine, voice and language; flite and English are favoured."""
+    """Engine, voice and language; flite and English are favoured.
+
+    Args:
+        rng: What draws.
+        engines: To draw from; those of `available_engines` by default. Festival's voices are drawn only where it is
+            named, and none of them is held out.
+        pool: One of `sentences.POOLS`.
+    """
     engines = available_engines() if engines is None else engines
+    if "festival" in engines:
+        others = tuple(engine for engine in engines if engine != "festival")
+        if pool != HELD_OUT and installed_voices() and (not others or rng.random() < FESTIVAL_SHARE):
+            voice = installed_voices()[rng.integers(len(installed_voices()))]
+            return "festival", voice, FESTIVAL_VOICES[voice].language
+        engines = others
     if not engines:
         raise DeviceError("No speech synthesizer is installed", "Install one: `apt-get install flite espeak-ng`.")
     flite, variants = voices(pool)
