@@ -19,6 +19,7 @@ from musetalk.evaluation.collect import Collector
 from musetalk.evaluation.html_report import report
 from musetalk.evaluation.rendered import SYSTEMS, ClipScores, clip_values, find_clips, markdown, summarize
 from musetalk.evaluation.score import Score, rank, score
+from musetalk.face.looks import ManyLooks
 from musetalk.face.mediapipe_finder import MediaPipeFinder
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.dubbing import Dubber
@@ -48,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     settings = cli.dub_settings(options)
     found: list[ClipScores] = []
     scores: list[Score] = []
-    with MediaPipeFinder() as finder:
-        collector = Collector(finder, options.models_dir)
+    with MediaPipeFinder(confirm=False) as finder:  # that there is a face is known
+        collector = Collector(ManyLooks(finder), options.models_dir)
         for number, clip in enumerate(clips, 1):
             made = dubber.dub(clip.source, clip.sound, options.out / f"{clip.name}.mp4", settings)
             values = {}

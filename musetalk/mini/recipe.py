@@ -12,8 +12,11 @@ from musetalk.errors import TrainingError
 from musetalk.mini.export import export_model
 from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.speech_corpus import write_speech
+from musetalk.synthetic.synthesizers import available_engines
 
 STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export")
+MADE_UP = 0.65
+"""Share of the sentences that the reader learns from that are of made-up words; the held-out ones are real."""
 CONFIGS = Path("configs") / "training" / "mini"
 SPLITS = (TRAIN, HELD_OUT)
 
@@ -50,7 +53,8 @@ class Recipe:
             TrainingError: A command failed; it has said why.
         """
         if step == "speech":
-            write_speech(self.work / "speech", 0, self.utterances, seed=1, pool=TRAIN)
+            engines = (*available_engines(), "festival")
+            write_speech(self.work / "speech", 0, self.utterances, 1, TRAIN, engines, MADE_UP)
             write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2, pool=HELD_OUT)
         elif step == "export":
             export_model(self.work, target)

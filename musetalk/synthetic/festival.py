@@ -1,4 +1,4 @@
-"""A third synthesizer: Festival, for the sound of other speakers; its diphone and HMM voices tell the time of phones."""
+"""A third synthesizer, Festival, for the sound of other speakers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,13 @@ from musetalk.errors import DeviceError
 from musetalk.synthetic.utterance import PAUSE, Phone
 
 _ARPABET = (
-    "aa ɑ ae æ ah ʌ ao ɔ aw aʊ ax ə axr ɚ ay aɪ ch tʃ dh ð dx ɾ eh ɛ el əl em əm en ən er ɝ ey eɪ hh h hv h ih ɪ iy i jh dʒ "
-    "ng ŋ nx n ow oʊ oy ɔɪ r ɹ sh ʃ th θ uh ʊ uw u y j zh ʒ"
+    "aa ɑ ae æ ah ʌ ao ɔ aw aʊ ax ə axr ɚ ay aɪ ch tʃ dh ð dx ɾ eh ɛ el əl em əm en ən er ɝ ey eɪ hh h hv h ih ɪ iy i "
+    "jh dʒ ng ŋ nx n ow oʊ oy ɔɪ r ɹ sh ʃ th θ uh ʊ uw u y j zh ʒ"
 )
 _CZECH = "c ts c~ tʃ ch x d~ ɟ dz dz dz~ dʒ n* ŋ n~ ɲ r~ rʒ r~* rʒ s~ ʃ t~ c z~ ʒ h ɦ"
 _FINNISH = "@ æ 7 ø & ɑ N ŋ L l T d S ʃ Z ʒ D d"
 _ITALIAN = "E ɛ O ɔ ts ts tS tʃ dz dz dZ dʒ S ʃ J ɲ ng ŋ nf ɱ L ʎ r r"
 _CATALAN = "ax ə E ɛ O ɔ J ɲ L ʎ S ʃ Z ʒ rr r"
-_RUSSIAN = (
-    "ii i yy ɨ uu u ee ɛ oo ɔ aa a y ɨ ae ə ay ə ur ʊ pp p bb b tt t dd d kk k gg g c ts ch tʃ ff f vv v ss s zz z sh ʃ "
-    "sch ɕ zh ʒ h x hh x mm m nn n ll l rr r"
-)
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,8 @@ FESTIVAL_VOICES = {
     "suo_fi_lj_diphone": FestivalVoice("fi", _FINNISH),
     "hy_fi_mv_diphone": FestivalVoice("fi", _FINNISH),
     "upc_ca_ona_hts": FestivalVoice("ca", _CATALAN),
-    "msu_ru_nsh_clunits": FestivalVoice("ru", _RUSSIAN),
 }
-"""By the names that Debian's packages give them."""
+"""By the names that Debian's packages give them; those whose phones lie where they sound."""
 
 
 @cache
@@ -82,7 +77,7 @@ def run_festival(text: str, voice: str, rate: float) -> tuple[np.ndarray, int, l
     Args:
         text: In the language of the voice.
         voice: One of FESTIVAL_VOICES.
-        rate: Speed, 1 is the voice's own; HMM and unit-selection voices keep theirs.
+        rate: Speed, 1 is the voice's own; HMM voices keep theirs.
 
     Returns:
         Samples float32 in −1…1, their rate, and phones in IPA.
@@ -101,10 +96,12 @@ def run_festival(text: str, voice: str, rate: float) -> tuple[np.ndarray, int, l
             f'(set! said (Utterance Text "{words}"))\n(utt.synth said)\n'
             f'(utt.save.wave said "{sound}" \'riff)\n(utt.save.segs said "{segments}")\n'
         )
-        done = subprocess.run([program, "-b", str(script)], capture_output=True, text=True, errors="replace", check=False)
+        command = [program, "-b", str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if not sound.exists() or not segments.exists():
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise DeviceError(f"festival failed: {last[:200]}", "Install its voice, e.g. `apt-get install festvox-kdlpc16k`.")
+            fix = "Install its voice, e.g. `apt-get install festvox-kdlpc16k`."
+            raise DeviceError(f"festival failed: {last[:200]}", fix)
         with wave.open(str(sound)) as file:
             sample_rate = file.getframerate()
             audio = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768

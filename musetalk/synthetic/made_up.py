@@ -42,7 +42,8 @@ _BY_LANGUAGE = {
         "b p m f d t n l g k h zh ch sh z c s", "a ai ao an ang e en eng ou u o", "1 2 3 4 5"
     ),
     "ja": _Syllables(
-        "あ い う え お か き く け こ さ し す せ そ た ち つ て と な に ぬ ね の は ひ ふ へ ほ ま み む め も や ゆ よ ら り る "
+        "あ い う え お か き く け こ さ し す せ そ た ち つ て と "
+        "な に ぬ ね の は ひ ふ へ ほ ま み む め も や ゆ よ ら り る "
         "れ ろ わ が ぎ ぐ げ ご ざ じ ず ぜ ぞ だ で ど ば び ぶ べ ぼ ぱ ぴ ぷ ぺ ぽ きゃ しゅ ちょ びょ みゃ",
         "-",
         f"{_OPEN} - - ん",
@@ -53,7 +54,8 @@ _BY_LANGUAGE = {
         f"{_ONSETS} ch j gn qu h vr", "a e i o u é è ou eu oi au eau an on in un ai ui", f"{_CODAS} que ge be pe me ve"
     ),
     "de": _Syllables(
-        f"{_ONSETS} sch sch w w pf z h j schw str kn zw", "a e i o u ä ö ü ei au eu ie ah oh", f"{_CODAS} ch g b ng nz ft"
+        f"{_ONSETS} sch sch w w pf z h j schw str kn zw", "a e i o u ä ö ü ei au eu ie ah oh",
+        f"{_CODAS} ch g b ng nz ft"
     ),
     "it": _Syllables(f"{_ONSETS} gn gli ch gh sc qu", "a e i o u a e i o u ia io ai ei uo ie", f"{_OPEN} {_CODAS}"),
     "pt-br": _Syllables(f"{_ONSETS} nh lh ch j qu x", "a e i o u ã ão é ó ai ou ei em om", f"{_OPEN} l m r s"),
@@ -63,12 +65,16 @@ _BY_LANGUAGE = {
         f"{_OPEN} - л м н р с т к ш й б в п",
     ),
     "hi": _Syllables(
-        "क ख ग घ च छ ज झ ट ठ ड ढ त थ द ध न प फ ब भ म य र ल व श स ह म ब प", "- ा ि ी ु ू े ै ो ौ ा ी े ो", f"{_OPEN} - म न र ल"
+        "क ख ग घ च छ ज झ ट ठ ड ढ त थ द ध न प फ ब भ म य र ल व श स ह म ब प",
+        "- ा ि ी ु ू े ै ो ौ ा ी े ो",
+        f"{_OPEN} - म न र ल"
     ),
     "cs": _Syllables(
         f"{_ONSETS} ch h j kn mn st sv zd zl vl hr dl", "a e i o u a e i o u ou ia", f"{_CODAS} k j ch c v p b"
     ),
-    "fi": _Syllables("- h j k l m n p r s t v k m p t v l", "a e i o u y aa ee ii oo uu ai ei oi au uo ie", f"{_OPEN} n s l r t"),
+    "fi": _Syllables(
+        "- h j k l m n p r s t v k m p t v l", "a e i o u y aa ee ii oo uu ai ei oi au uo ie", f"{_OPEN} n s l r t"
+    ),
     "ca": _Syllables(f"{_ONSETS} ny ll x j qu", "a e i o u a e i o u ai ei ou au ia", f"{_CODAS} m p x"),
     "ar": _Syllables(
         "ب ت ث ج ح خ د ذ ر ز س ش ص ض ط ع غ ف ق ك ل م ن ه و ي ب م ف",
