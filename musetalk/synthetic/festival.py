@@ -88,20 +88,23 @@ def run_festival(text: str, voice: str, rate: float) -> tuple[np.ndarray, int, l
     program = shutil.which("festival")
     if program is None:
         raise DeviceError("festival is not installed", "Install it, e.g. `apt-get install festival`.")
+    if voice not in installed_voices():
+        known = ", ".join(installed_voices()) or "none"
+        raise DeviceError(f"festival's voice {voice} is not installed", f"Install its package; there are: {known}.")
     with tempfile.TemporaryDirectory() as folder:
         script, sound, segments = (Path(folder) / name for name in ("say.scm", "speech.wav", "speech.seg"))
         words = text.replace("\\", "").replace('"', "")
         script.write_text(
             f"(voice_{voice})\n(Parameter.set 'Duration_Stretch {1 / rate:.4f})\n"
             f'(set! said (Utterance Text "{words}"))\n(utt.synth said)\n'
-            f'(utt.save.wave said "{sound}" \'riff)\n(utt.save.segs said "{segments}")\n'
+            f'(utt.save.wave said "{sound}" \'riff)\n(utt.save.segs said "{segments}")\n',
+            encoding="utf-8",
         )
         command = [program, "-b", str(script)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if not sound.exists() or not segments.exists():
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            fix = "Install its voice, e.g. `apt-get install festvox-kdlpc16k`."
-            raise DeviceError(f"festival failed: {last[:200]}", fix)
+            raise DeviceError(f"festival could not say {words[:40]!r}: {last[:200]}", "Use another voice, or flite.")
         with wave.open(str(sound)) as file:
             sample_rate = file.getframerate()
             audio = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768

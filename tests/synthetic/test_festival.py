@@ -53,6 +53,14 @@ def test_without_festival_there_are_no_voices_and_the_error_says_what_to_install
         installed_voices.cache_clear()
 
 
+def test_an_unknown_voice_is_named_with_those_that_are_there(monkeypatch) -> None:
+    monkeypatch.setattr(festival.shutil, "which", lambda name: "/usr/bin/festival")
+    monkeypatch.setattr(festival, "installed_voices", lambda: ("lp_diphone",))
+    with pytest.raises(DeviceError, match="nobody is not installed") as caught:
+        run_festival("Hello.", "nobody", 1.0)
+    assert "lp_diphone" in caught.value.fix
+
+
 def test_its_voices_are_drawn_where_it_is_named_and_are_never_held_out(monkeypatch) -> None:
     monkeypatch.setattr(voices, "installed_voices", lambda: ("ked_diphone", "lp_diphone"))
 
