@@ -19,7 +19,7 @@ from musetalk.evaluation.collect import Collector
 from musetalk.evaluation.html_report import report
 from musetalk.evaluation.rendered import SYSTEMS, ClipScores, clip_values, find_clips, markdown, summarize
 from musetalk.evaluation.score import Score, rank, score
-from musetalk.face.looks import ManyLooks
+from musetalk.face.augmented_finder import AugmentedFinder
 from musetalk.face.mediapipe_finder import MediaPipeFinder
 from musetalk.media.writer import check_writable
 from musetalk.pipeline.dubbing import Dubber
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     found: list[ClipScores] = []
     scores: list[Score] = []
     with MediaPipeFinder(confirm=False) as finder:  # that there is a face is known
-        collector = Collector(ManyLooks(finder), options.models_dir)
+        collector = Collector(AugmentedFinder(finder), options.models_dir)
         for number, clip in enumerate(clips, 1):
             made = dubber.dub(clip.source, clip.sound, options.out / f"{clip.name}.mp4", settings)
             values = {}

@@ -100,6 +100,13 @@ class ShiftRange:
         )
 
 
+def expanded_square(box: tuple[float, float, float, float], expand: float) -> Box:
+    """The square around a box x1, y1, x2, y2 in pixels, `expand` times its longer side; may leave the frame."""
+    half = max(box[2] - box[0], box[3] - box[1]) * expand / 2
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return int(x - half), int(y - half), int(x + half) + 1, int(y + half) + 1
+
+
 def overlap(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes, 0…1."""
     width = min(a[2], b[2]) - max(a[0], b[0])

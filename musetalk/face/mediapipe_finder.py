@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from musetalk.errors import DeviceError
-from musetalk.face.boxes import overlap
+from musetalk.face.boxes import expanded_square, overlap
 from musetalk.face.landmarks import Box, Face, also_counts
 from musetalk.face.masks import cut_crop
 
@@ -173,14 +173,14 @@ class MediaPipeFinder:
         """
         if face is None or face.detection is None:
             return None
-        seen = not self._confirm or self._detect(rgb, _square(face.detection, CONFIRM_EXPAND))
+        seen = not self._confirm or self._detect(rgb, expanded_square(face.detection, CONFIRM_EXPAND))
         return face if seen else None
 
     def _best_of(self, rgb: np.ndarray, areas: Sequence[Box]) -> Face | None:
         """The largest face of those that the full-range detector finds in areas and the mesh confirms."""
         found = [box for area in areas for box in self._detect(rgb, area)]
         for box in sorted(found, key=_area, reverse=True)[:MAX_CANDIDATES]:
-            face = self._confirmed(rgb, self._face_in(rgb, _square(box, CANDIDATE_EXPAND)))
+            face = self._confirmed(rgb, self._face_in(rgb, expanded_square(box, CANDIDATE_EXPAND)))
             if face is not None:
                 return face
         return None
@@ -200,7 +200,7 @@ class MediaPipeFinder:
             known = [main, *others]
             if not also_counts(box, main, max(overlap(box, one) for one in known)):
                 continue
-            confirmed = self._face_in(rgb, _square(box, CANDIDATE_EXPAND))
+            confirmed = self._face_in(rgb, expanded_square(box, CANDIDATE_EXPAND))
             found = None if confirmed is None else confirmed.detection
             if found is not None and also_counts(found, main, max(overlap(found, one) for one in known)):
                 others.append(found)
@@ -266,13 +266,6 @@ def _bounds(points: np.ndarray) -> tuple[float, float, float, float]:
     x1, y1 = points.min(axis=0).tolist()
     x2, y2 = points.max(axis=0).tolist()
     return x1, y1, x2, y2
-
-
-def _square(box: tuple[float, float, float, float], expand: float) -> Box:
-    """The square around a box, `expand` times its longer side."""
-    half = max(box[2] - box[0], box[3] - box[1]) * expand / 2
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return int(x - half), int(y - half), int(x + half) + 1, int(y + half) + 1
 
 
 def _area(box: tuple[float, float, float, float]) -> float:

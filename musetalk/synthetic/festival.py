@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import wave
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,30 +16,35 @@ import numpy as np
 from musetalk.errors import DeviceError
 from musetalk.synthetic.utterance import PAUSE, Phone
 
-_ARPABET = (
+
+def _pairs(text: str) -> dict[str, str]:
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+_ARPABET = _pairs(
     "aa ɑ ae æ ah ʌ ao ɔ aw aʊ ax ə axr ɚ ay aɪ ch tʃ dh ð dx ɾ eh ɛ el əl em əm en ən er ɝ ey eɪ hh h hv h ih ɪ iy i "
     "jh dʒ ng ŋ nx n ow oʊ oy ɔɪ r ɹ sh ʃ th θ uh ʊ uw u y j zh ʒ"
 )
-_CZECH = "c ts c~ tʃ ch x d~ ɟ dz dz dz~ dʒ n* ŋ n~ ɲ r~ rʒ r~* rʒ s~ ʃ t~ c z~ ʒ h ɦ"
-_FINNISH = "@ æ 7 ø & ɑ N ŋ L l T d S ʃ Z ʒ D d"
-_ITALIAN = "E ɛ O ɔ ts ts tS tʃ dz dz dZ dʒ S ʃ J ɲ ng ŋ nf ɱ L ʎ r r"
-_CATALAN = "ax ə E ɛ O ɔ J ɲ L ʎ S ʃ Z ʒ rr r"
+_CZECH = _pairs("c ts c~ tʃ ch x d~ ɟ dz dz dz~ dʒ n* ŋ n~ ɲ r~ rʒ r~* rʒ s~ ʃ t~ c z~ ʒ h ɦ")
+_FINNISH = _pairs("@ æ 7 ø & ɑ N ŋ L l T d S ʃ Z ʒ D d")
+_ITALIAN = _pairs("E ɛ O ɔ ts ts tS tʃ dz dz dZ dʒ S ʃ J ɲ ng ŋ nf ɱ L ʎ r r")
+_CATALAN = _pairs("ax ə E ɛ O ɔ J ɲ L ʎ S ʃ Z ʒ rr r")
 
 
 @dataclass(frozen=True)
 class FestivalVoice:
-    """`language`, one of `made_up`'s; `phones`: its own symbols and what they are in IPA, in turns; others are IPA."""
+    """`language`, one of `made_up`'s; `phones`: what its own symbols are in IPA, those that are not IPA already."""
 
     language: str
-    phones: str
+    phones: Mapping[str, str]
 
     def ipa(self, symbol: str) -> str:
         """A phone of this voice in IPA, or PAUSE; marks of length and stress are dropped."""
-        words = self.phones.split()
-        bare = symbol if symbol in words[::2] else symbol.rstrip("1:")
+        bare = symbol if symbol in self.phones else symbol.rstrip("1:")
         if bare.strip("#_") == "" or bare in ("pau", "brth"):
             return PAUSE
-        return dict(zip(words[::2], words[1::2], strict=True)).get(bare, bare)
+        return self.phones.get(bare, bare)
 
 
 FESTIVAL_VOICES = {

@@ -29,7 +29,7 @@ def random_utterance(
         engines: the synthesizers to draw from; those of `available_engines` by default.
         pool: of voices and sentences, one of `sentences.POOLS`.
         longest_pause: seconds between sentences, at most.
-        made_up: share of the sentences that are of made-up words.
+        made_up: share of the sentences that are of made-up words; Festival's all are.
     """
     engine, voice, language = random_voice(rng, engines, pool)
     formant = round(float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.2)) * 50) / 50
@@ -49,7 +49,8 @@ def random_utterance(
 
     pause(rng.uniform(0.0, 0.6))
     while length < target:
-        invented = engine == "festival" or (made_up > 0 and rng.random() < made_up)  # its text is not everywhere UTF-8
+        # Festival's voices expect other encodings: they are given ASCII alone, which the made-up words are.
+        invented = engine == "festival" or (made_up > 0 and rng.random() < made_up)
         spoken = synthesize(
             made_up_sentence(rng, language) if invented else random_sentence(rng, language, pool),
             engine,

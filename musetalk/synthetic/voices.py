@@ -20,9 +20,8 @@ ESPEAK_VARIANTS = (
 HELD_OUT_FLITE = ("awb",)
 HELD_OUT_VARIANTS = ESPEAK_VARIANTS[6::7]
 """Voices that no training hears; see `sentences.POOLS`."""
-
-
 FESTIVAL_SHARE = 0.3
+"""Chance of one of Festival's voices where they may be drawn."""
 
 
 def voices(pool: str = EVERY) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -48,8 +47,9 @@ def random_voice(
     engines = available_engines() if engines is None else engines
     if "festival" in engines:
         others = tuple(engine for engine in engines if engine != "festival")
-        if pool != HELD_OUT and installed_voices() and (not others or rng.random() < FESTIVAL_SHARE):
-            voice = installed_voices()[rng.integers(len(installed_voices()))]
+        more = installed_voices() if pool != HELD_OUT else ()
+        if more and (not others or rng.random() < FESTIVAL_SHARE):
+            voice = more[rng.integers(len(more))]
             return "festival", voice, FESTIVAL_VOICES[voice].language
         engines = others
     if not engines:

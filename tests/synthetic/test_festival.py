@@ -91,3 +91,10 @@ def test_phones_lie_where_they_sound(voice: str) -> None:
         return float(np.corrcoef(vowel[at.clip(0)], loud)[0, 1])
 
     assert fit(0) > max(0.3, fit(-0.06), fit(0.06))
+
+
+@pytest.mark.parametrize("voice", FESTIVAL_VOICES)
+def test_what_it_is_given_to_say_is_ascii(voice: str) -> None:
+    """Its voices expect various encodings."""
+    rng = np.random.default_rng(2)
+    assert all(made_up_sentence(rng, FESTIVAL_VOICES[voice].language).isascii() for _ in range(200))

@@ -1,4 +1,7 @@
-"""Landmarks as the mean of several looks at a face: a landmark network's errors differ from one cut to the next."""
+"""Test-time augmentation: landmarks as the mean over a frame, its mirror image and closer cuts.
+
+A landmark network's errors differ from one to the next.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musetalk.face.landmarks import Box, Face, FaceFinder
+from musetalk.face.boxes import expanded_square
+from musetalk.face.landmarks import Face, FaceFinder
 from musetalk.face.masks import cut_crop
 
 CLOSER = (1.6, 2.2)
@@ -19,11 +23,11 @@ MIRRORED = np.array([
 """Where each of the 68 landmarks of a face lies in its mirror image."""
 
 
-class ManyLooks:
+class AugmentedFinder:
     """A face finder that looks again: at the mirror image, and at two closer cuts.
 
-    On true videos of rendered heads (MediaPipe) the lip gap that is read this way agrees better with the known one:
-    r 0.89 where one look gives 0.85, on the eight hardest of twenty.
+    On true videos of 20 rendered heads (MediaPipe) the lip gap that is read this way agrees better with the known one:
+    r 0.94 where one look gives 0.92.
 
     Args:
         finder: Whose landmarks are averaged. Its first look decides whether there is a face.
@@ -46,7 +50,7 @@ class ManyLooks:
         if mirrored is not None:
             looks.append(mirrored_landmarks(mirrored, frame.shape[1]))
         for expand in CLOSER:
-            area = _square(first.detection, expand)
+            area = expanded_square(first.detection, expand)
             seen = self._look(cut_crop(frame, area))
             if seen is not None:
                 looks.append(seen + np.array(area[:2], np.float64))
@@ -62,9 +66,3 @@ def mirrored_landmarks(landmarks: np.ndarray, width: int) -> np.ndarray:
     back = landmarks[MIRRORED].copy()
     back[:, 0] = width - back[:, 0]
     return back
-
-
-def _square(box: tuple[float, float, float, float], expand: float) -> Box:
-    half = max(box[2] - box[0], box[3] - box[1]) * expand / 2
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return int(x - half), int(y - half), int(x + half) + 1, int(y + half) + 1

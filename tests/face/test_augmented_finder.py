@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from musetalk.face.augmented_finder import MIRRORED, AugmentedFinder, mirrored_landmarks
 from musetalk.face.landmarks import INNER_LIPS, JAW, LANDMARK_COUNT, LEFT_EYE, NOSE_BRIDGE, OUTER_LIPS, RIGHT_EYE, Face
-from musetalk.face.looks import MIRRORED, ManyLooks, mirrored_landmarks
 
 SIZE = 200
 
@@ -42,7 +42,7 @@ class SquareFinder:
 
 def test_every_look_is_brought_back_to_the_frame_and_counts_alike() -> None:
     finder = SquareFinder([4, 0, 0, 0])
-    face = ManyLooks(finder).find([picture()])[0]
+    face = AugmentedFinder(finder).find([picture()])[0]
     assert face is not None and np.allclose(face.landmarks, [90 + 1, 70 + 1])
     assert face.detection == (80, 60, 100, 80)
     assert [len(image) for image in finder.seen] == [SIZE, SIZE, 33, 45]
@@ -50,7 +50,7 @@ def test_every_look_is_brought_back_to_the_frame_and_counts_alike() -> None:
 
 
 def test_an_error_to_one_side_is_turned_round_by_the_mirror() -> None:
-    face = ManyLooks(SquareFinder([3, 3, None, None])).find([picture()])[0]
+    face = AugmentedFinder(SquareFinder([3, 3, None, None])).find([picture()])[0]
     assert face is not None and np.allclose(face.landmarks, [90, 73])
 
 
@@ -62,7 +62,7 @@ def test_the_first_look_decides_whether_there_is_a_face(first) -> None:
             return [None if first is None else Face(np.zeros((LANDMARK_COUNT, 2)), None)]
 
     finder = Blind([0])
-    face = ManyLooks(finder).find([picture()])[0]
+    face = AugmentedFinder(finder).find([picture()])[0]
     assert face is None or face.detection is None
     assert len(finder.seen) == 1
 
