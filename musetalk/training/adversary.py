@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musetalk.checkpoint import load_into
 from musetalk.models.discriminator import Discriminator, Judgement, channels_of
 from musetalk.models.latent_discriminator import LatentDiscriminator
 from musetalk.models.vgg import IMAGE_SIZE
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig
+from musetalk.training.learning_judge import LearningJudge
 from musetalk.training.perceptual import mean_difference, scaled_to
 from musetalk.training.pyramid import ImagePyramid
 
@@ -23,15 +22,12 @@ LOWEST_RATE = 1e-6
 """Published: where the cosine schedule of the discriminators ends."""
 
 
-class Adversary:
+class Adversary(LearningJudge):
     """Least-squares GAN with feature matching (Mao et al. 2016, arXiv 1611.04076).
 
-    The two losses see two sides of one discriminator. The generator's losses go through `discriminator`, frozen and in
-    evaluation mode, so that gradients reach the fake images only. The discriminator's loss goes through `trained` in
-    one pass over real and fake images together; that is `discriminator` itself, or what wraps it for several processes.
-    Instance norm looks at each image alone, so one pass gives what two would.
-
-    Call backward on the generator's losses before the optimiser's step: the step changes weights in place.
+    The two losses see two sides of one discriminator, the `network`. The generator's go through it in evaluation mode;
+    its own in one pass over real and fake images together. Instance norm looks at each image alone, so one pass gives
+    what two would.
 
     Args:
         discriminator: On its device.
@@ -40,10 +36,9 @@ class Adversary:
         feature_weights: Of each block's feature map in feature matching (published: 1 each); all 0: none is computed.
         generator_size: Side of the squares that larger images are scaled to for the generator's losses; None: not at
             all. Published: 224, as for the perceptual loss, while the discriminator learns from images as they are.
-
-    Attributes:
-        trained: Set it to what wraps the discriminator for several processes.
     """
+
+    role = "discriminator"
 
     def __init__(
         self,
@@ -53,10 +48,7 @@ class Adversary:
         feature_weights: Sequence[float],
         generator_size: int | None = IMAGE_SIZE,
     ) -> None:
-        self.discriminator = discriminator
-        self.trained: nn.Module = discriminator
-        self.optimizer = optimizer
-        self.scheduler = scheduler
+        super().__init__(discriminator, optimizer, scheduler)
         self.feature_weights = tuple(feature_weights)
         self.generator_size = generator_size
         self._pyramid = ImagePyramid(discriminator.scales)
@@ -72,26 +64,26 @@ class Adversary:
             float32 scalars, summed over scales. `feature_matching` is absent where its weights are 0.
         """
         real, fake = real.float(), fake.float()
-        with frozen(self.discriminator), _exact(real.device):
-            of_fake = self.discriminator(self._scaled(fake))
+        with frozen(self.network), _exact(real.device):
+            of_fake = self.network(self._scaled(fake))
             losses = {"gan": sum_of(_squares(judged.score, 1.0) for judged in of_fake.values())}
             if any(self.feature_weights):
                 with torch.no_grad():
-                    of_real = self.discriminator(self._scaled(real))
+                    of_real = self.network(self._scaled(real))
                 losses["feature_matching"] = sum_of(self._matching(of_real[at], of_fake[at]) for at in of_fake)
         return losses
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    def own_loss(self, real: Tensor, beside: Tensor) -> Tensor:
         """How far the discriminator is from giving 1 to real and 0 to fake images; both are detached.
 
         Args:
             real: (n, 3, h, w) RGB in [-1, 1].
-            fake: The same shape.
+            beside: Fake ones, the same shape.
 
         Returns:
             A float32 scalar, summed over scales; gradients reach the discriminator only.
         """
-        both = torch.cat([real.detach(), fake.detach()]).float()
+        both = torch.cat([real.detach(), beside.detach()]).float()
         with _exact(real.device):
             judged = self.trained(self._pyramid(both))
         count = len(real)
@@ -104,28 +96,6 @@ class Adversary:
     def _matching(self, real: Judgement, fake: Judgement) -> Tensor:
         pairs = zip(self.feature_weights, real.features, fake.features, strict=True)
         return sum_of(weight * mean_difference(ours, theirs) for weight, theirs, ours in pairs if weight)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that a continued run needs."""
-        return {
-            "discriminator": self.discriminator.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any], path: str = "checkpoint") -> None:
-        """Take what `state_dict` gave.
-
-        Args:
-            state: As from `state_dict`.
-            path: Where it was read from, for the error.
-
-        Raises:
-            WeightsError: It belongs to a discriminator of another shape.
-        """
-        load_into(self.discriminator, state["discriminator"], path)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
 
 
 def build_adversary(

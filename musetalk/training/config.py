@@ -96,8 +96,11 @@ class LossConfig:
             are 0, no whole face is decoded.
         latent_detail_loss: L1 between how strong the latents' local detail is, weighted alike: L1 of the latents
             themselves leaves it too weak where its place is not certain.
+        copying_loss: How far the latents lie on the way from the true ones back to the reference's, squared.
         decoded_mouth_loss: Between what is decoded of the latents around the mouth, and of the true ones: latents do
             not count alike in a picture. What the VAE itself loses is not asked for.
+        lip_reading_loss, lip_feature_loss: Between the mouths that a network reads off the two, and between its
+            features; it learns from the true mouths, which samples have to hold.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
             mouth, beside those of the reference and, where samples hold them, the true mouths.
     """
@@ -113,7 +116,10 @@ class LossConfig:
     mouth_l1_loss: float = setting(0.0, at_least=0)
     latent_loss: float = setting(0.0, at_least=0)
     latent_detail_loss: float = setting(0.0, at_least=0)
+    copying_loss: float = setting(0.0, at_least=0)
     decoded_mouth_loss: float = setting(0.0, at_least=0)
+    lip_reading_loss: float = setting(0.0, at_least=0)
+    lip_feature_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)
     latent_fm_loss: float = setting(0.0, at_least=0)
 

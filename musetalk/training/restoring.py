@@ -13,8 +13,8 @@ from torch import nn
 
 from musetalk.checkpoint import load_into
 from musetalk.errors import WeightsError
-from musetalk.training.adversary import Adversary
 from musetalk.training.checkpoint import read_part
+from musetalk.training.learning_judge import LearningJudge
 
 _OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
 
@@ -27,8 +27,8 @@ def load_network(network: nn.Module, checkpoint: Path, name: str) -> None:
         raise WeightsError(error.what, _OTHER_SETTINGS) from None
 
 
-def load_adversary(adversary: Adversary, checkpoint: Path, name: str) -> None:
-    """Take the discriminator, its optimiser and its schedule from the part `name`."""
+def load_adversary(adversary: LearningJudge, checkpoint: Path, name: str) -> None:
+    """Take the judge, its optimiser and its schedule from the part `name`."""
     path = f"{checkpoint / name}.pt"
     try:
         adversary.load_state_dict(read_part(checkpoint, name), path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from torch.nn import functional as F
 from musetalk.models.latent_discriminator import mouth_cells
 from musetalk.models.unet import Unet
 from musetalk.models.vae import Vae, to_unit_range
-from musetalk.training.adversary import Adversary, crop_resized
+from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
 from musetalk.training.encoded import LATENTS
 from musetalk.training.export import export_unet
+from musetalk.training.latent_losses import LATENT_LOSSES, pyramid_distance
+from musetalk.training.learning_judge import LearningJudge
 from musetalk.training.mouth import mouth_mean, mouth_weights
 from musetalk.training.task import Pass, Validation
 from musetalk.training.validation import StageSamples, measure
@@ -29,7 +31,6 @@ MOUTH_CELLS = (12, 24)
 around them."""
 DECODED_CELLS = (12, 22)
 """Those that are decoded for decoded_mouth_loss: the lips wide open, and little else."""
-DECODED_SCALES, DECODED_SOFTNESS = 3, 0.02
 LOSS_NAMES = {"gan": "gan_loss", "feature_matching": "fm_loss"}
 
 
@@ -54,7 +55,7 @@ class StageTask:
         unet: Network to train.
         vae: Frozen.
         judges: Frozen networks of the losses.
-        adversaries: `face`, `mouth` and `latent`, those whose loss has a weight.
+        adversaries: `face`, `mouth`, `latent` and `lip`, those whose loss has a weight.
         samples: Training samples by number.
         fixed: Validation samples.
         warnings: Gives what went wrong with samples since the last call.
@@ -66,7 +67,7 @@ class StageTask:
         unet: Any,
         vae: Vae,
         judges: LossNetworks,
-        adversaries: dict[str, Adversary],
+        adversaries: Mapping[str, LearningJudge],
         samples: Any,
         fixed: StageSamples,
         warnings: Callable[[], list[str]] = list,
@@ -171,15 +172,24 @@ class StageTask:
     ) -> Pass:
         boxes, size = batch["mouth_box"].flatten(0, 1), self.config.data.image_size
         known = {name: loss for name, loss in LATENT_LOSSES.items() if name in self.weights}
-        losses = {name: loss(predicted, target, boxes, (size, size)) for name, loss in known.items()}
-        if "decoded_mouth_loss" in self.weights:
+        shares = mouth_weights(boxes, (size, size), predicted.shape[-2:])
+        losses = {name: loss(predicted.float(), target, reference, shares) for name, loss in known.items()}
+        pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        mouths = true_mouths(batch)
+        if self.weights.keys() & OF_DECODED_MOUTH:
             fake, real = (mouth_cells(x.float(), boxes, (size, size), DECODED_CELLS) for x in (predicted, target))
             with torch.no_grad():
                 shown = self.decode(real)
-            losses["decoded_mouth_loss"] = pyramid_distance(self.decode(fake), shown)
+            painted = self.decode(fake)
+            losses["decoded_mouth_loss"] = pyramid_distance(painted, shown)
+            if "lip" in self.adversaries and mouths is not None:
+                terms = self.adversaries["lip"].generator_losses(shown, painted)
+                losses |= {f"lip_{term}_loss": loss for term, loss in terms.items()}
+                pairs["lip"] = shown, mouths
+        losses = {name: loss for name, loss in losses.items() if name in self.weights}
         if not adversarial or "latent" not in self.adversaries:
-            return Pass(losses)
-        beside, mouths = reference, true_mouths(batch)
+            return Pass(losses, pairs)
+        beside = reference
         if mouths is not None:
             planes = mouths.to(reference)[:, :, None, None].expand(-1, -1, *reference.shape[-2:])
             beside = torch.cat([reference, planes], dim=1)
@@ -190,7 +200,7 @@ class StageTask:
         terms = self.adversaries["latent"].generator_losses(real, fake)
         named = {f"latent_{LOSS_NAMES[term]}": loss for term, loss in terms.items()}
         losses |= {name: loss for name, loss in named.items() if name in self.weights}
-        return Pass(losses, {"latent": (real, fake)})
+        return Pass(losses, pairs | {"latent": (real, fake)})
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         if "target_latents" in batch:
@@ -219,7 +229,7 @@ class StageTask:
                 generated.unflatten(0, (-1, frames)), target.unflatten(0, (-1, frames)), batch["mel"]
             )
         for name, adversary in self.adversaries.items():
-            if name == "latent":
+            if name not in ("face", "mouth"):
                 continue
             prefix = "" if name == "face" else f"{name}_"
             if adversarial:
@@ -232,48 +242,9 @@ class StageTask:
         return Pass(losses, pairs)
 
 
-def latent_loss(
-    predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
-) -> torch.Tensor:
-    """L1 between latents (n, c, h, w), weighted towards the mouths.
-
-    Args:
-        boxes: (n, 4) of the mouths, in pixels of the image.
-        image_size: (height, width) of the image.
-    """
-    share = mouth_weights(boxes, image_size, predicted.shape[-2:])
-    return ((predicted.float() - target).abs() * share).sum() / (share.sum() * predicted.shape[1])
-
-
-def latent_detail_loss(
-    predicted: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, image_size: Sequence[int]
-) -> torch.Tensor:
-    """`latent_loss` of the strength of detail: the local deviation (3×3) of what a 3×3 mean takes away."""
-    return latent_loss(_detail_strength(predicted.float()), _detail_strength(target.float()), boxes, image_size)
-
-
-def pyramid_distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean distance of images (n, c, h, w) in [-1, 1] at full, half and quarter size: smooth L1 (Charbonnier, 0.02)."""
-    total = predicted.new_zeros(())
-    for scale in range(DECODED_SCALES):
-        if scale:
-            predicted, target = F.avg_pool2d(predicted, 2), F.avg_pool2d(target, 2)
-        total = total + ((predicted - target).square() + DECODED_SOFTNESS**2).sqrt().mean() - DECODED_SOFTNESS
-    return total / DECODED_SCALES
-
-
-def _detail_strength(latents: torch.Tensor) -> torch.Tensor:
-    detail = latents - _local_mean(latents)
-    return (_local_mean(detail.square()) + 1e-4).sqrt()  # 1e-4: the root is steep at 0
-
-
-def _local_mean(latents: torch.Tensor) -> torch.Tensor:
-    return F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-
-
-LATENT_LOSSES = {"latent_loss": latent_loss, "latent_detail_loss": latent_detail_loss}
-"""Losses that need no decoding: of predicted and true latents, mouth boxes and the images' size."""
-IN_LATENTS = LATENT_LOSSES.keys() | {"decoded_mouth_loss", "latent_gan_loss", "latent_fm_loss"}
+OF_DECODED_MOUTH = {"decoded_mouth_loss", "lip_reading_loss", "lip_feature_loss"}
+"""Losses for which the latents around the mouth are decoded."""
+IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss"}
 """Losses that need the latents of a sample alone."""
 
 

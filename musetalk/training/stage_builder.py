@@ -24,11 +24,13 @@ from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.vgg import load_vgg
 from musetalk.synthetic.mouth_channels import CHANNELS
-from musetalk.training.adversary import Adversary, build_adversary, build_latent_adversary
+from musetalk.training.adversary import build_adversary, build_latent_adversary
 from musetalk.training.audio_store import encoder_fingerprint, network_fingerprint
 from musetalk.training.config import ListEntry, StageConfig
 from musetalk.training.dataset import ClipDataset, open_dataset
 from musetalk.training.encoded import EncodedSamples, samples_fingerprint
+from musetalk.training.learning_judge import LearningJudge
+from musetalk.training.lip_judge import build_lip_judge
 from musetalk.training.perceptual import PerceptualLoss
 from musetalk.training.sample import SampleSettings
 from musetalk.training.stage import LossNetworks, StageTask
@@ -116,6 +118,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("data.encoded_samples is for losses of latents alone, and one frame a sample")
     if config.data.true_mouths and config.init_mouth_reader is None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
+    if (losses.lip_reading_loss or losses.lip_feature_loss) and not config.data.true_mouths:
+        problems.append("loss_params.lip_reading_loss and lip_feature_loss need data.true_mouths")
     if config.data.image_size % IMAGE_UNIT:
         problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:
@@ -305,10 +309,10 @@ def _sync(config: StageConfig, files: StageFiles) -> SyncLoss | None:
     return SyncLoss(network, config.num_backward_frames, config.solver.gradient_checkpointing)
 
 
-def _adversaries(config: StageConfig, unet: Unet) -> dict[str, Adversary]:
+def _adversaries(config: StageConfig, unet: Unet) -> dict[str, LearningJudge]:
     losses = config.loss_params
     wanted = {"face": losses.gan_loss, "mouth": losses.mouth_gan_loss}
-    found = {
+    found: dict[str, LearningJudge] = {
         name: build_adversary(
             config.model_params.discriminator_params, config.discriminator_train_params, config.loss_params.fm_loss
         )
@@ -318,4 +322,6 @@ def _adversaries(config: StageConfig, unet: Unet) -> dict[str, Adversary]:
     if losses.latent_gan_loss or losses.latent_fm_loss:
         mouth = len(CHANNELS) if config.data.true_mouths else 0
         found["latent"] = build_latent_adversary(2 * unet.out_channels + mouth, config.discriminator_train_params)
+    if losses.lip_reading_loss or losses.lip_feature_loss:
+        found["lip"] = build_lip_judge(len(CHANNELS))
     return found

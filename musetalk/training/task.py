@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from musetalk.training.adversary import Adversary
+    from musetalk.training.learning_judge import LearningJudge
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Pass:
 
     Attributes:
         losses: Unweighted, by name; 0-d.
-        pairs: (real, generated) images (n, 3, h, w) for each adversary that learns in this pass.
+        pairs: What each judge that learns in this pass is given: the truth, (n, c, h, w), and what `own_loss` takes
+            beside it.
     """
 
     losses: Mapping[str, torch.Tensor]
@@ -41,14 +42,14 @@ class Task(Protocol):
 
     Attributes:
         networks: What the optimiser trains, by name; the trainer puts the wrapped ones of several processes here.
-        adversaries: Discriminators by name, each with an optimiser of its own.
+        adversaries: Judges by name, discriminators mostly, each with an optimiser of its own.
         weights: Weight of each named loss.
         samples: `samples[number]` is a sample, in every process the same.
         batch_size, num_workers: Of one process.
     """
 
     networks: dict[str, nn.Module]
-    adversaries: dict[str, Adversary]
+    adversaries: Mapping[str, LearningJudge]
     weights: Mapping[str, float]
     samples: Any
     batch_size: int

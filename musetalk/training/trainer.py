@@ -6,7 +6,7 @@ follows from the seed and the position in the run, so that a run that was interr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,31 +132,31 @@ class Trainer:
                         self._check_finite({"gradient": torch.as_tensor(norm)})
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-                for name, (real, generated) in given.pairs.items():
-                    values[f"{name}_discriminator"] = self._teach(name, real, generated, last)
+                for name, (real, beside) in given.pairs.items():
+                    role = self.task.adversaries[name].role
+                    values[f"{name}_{role}"] = self._teach(name, real, beside, last)
             for name, loss in values.items():
                 share = loss.detach().float() / passes
                 sums[name] = sums[name] + share if name in sums else share
             self.position += self.share.together
         self.step += 1
-        self._advance(bool(given.pairs))
+        self._advance(given.pairs)
         return self._mean_of_processes(sums)
 
-    def _teach(self, name: str, real: torch.Tensor, generated: torch.Tensor, last: bool) -> torch.Tensor:
-        """A pass of a discriminator, and after the last one its step; its loss."""
+    def _teach(self, name: str, real: torch.Tensor, beside: torch.Tensor, last: bool) -> torch.Tensor:
+        """A pass of a judge, and after the last one its step; its loss."""
         adversary = self.task.adversaries[name]
-        loss = adversary.discriminator_loss(real, generated.detach())
+        loss = adversary.own_loss(real, beside)
         (loss / self.solver.gradient_accumulation_steps).backward()
         if last:
             adversary.optimizer.step()
             adversary.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def _advance(self, adversaries_learnt: bool) -> None:
+    def _advance(self, learnt: Iterable[str]) -> None:
         self.schedule.step()
-        if adversaries_learnt:
-            for adversary in self.task.adversaries.values():
-                adversary.scheduler.step()
+        for name in learnt:
+            self.task.adversaries[name].scheduler.step()
         for name, average in self.averages.items():
             average.update_parameters(self.bare[name])
 
@@ -169,7 +169,7 @@ class Trainer:
         for network in self.bare.values():
             network.to(device)
         for adversary in self.task.adversaries.values():
-            adversary.discriminator.to(device)
+            adversary.network.to(device)
         if self.solver.ema_decay:
             average = torch.optim.swa_utils.get_ema_multi_avg_fn(self.solver.ema_decay)
             self.averages = {
@@ -190,7 +190,7 @@ class Trainer:
             network.train()
         for adversary in self.task.adversaries.values():
             if self.share.processes > 1:
-                adversary.trained = nn.parallel.DistributedDataParallel(adversary.discriminator)
+                adversary.trained = nn.parallel.DistributedDataParallel(adversary.network)
 
     def _checkpoint_to_resume(self) -> Path | None:
         asked = self.config.resume_from_checkpoint

@@ -30,7 +30,7 @@ def images(seed, count=2):
 def small(**training):
     adversary = build_adversary(SHAPE, DiscriminatorTrainConfig(**training), (1.0, 1.0, 1.0))
     adversary.generator_size = None
-    fill(adversary.discriminator)
+    fill(adversary.network)
     return adversary
 
 
@@ -64,7 +64,7 @@ def test_losses_equal_the_published_ones():
     real, fake = golden_images("real_small"), golden_images("generated_small")
     with torch.no_grad():
         losses = adversary.generator_losses(real, fake)
-        learning = adversary.discriminator_loss(real, fake)
+        learning = adversary.own_loss(real, fake)
     assert losses["gan"].item() == pytest.approx(VALUES["generator_gan_loss"], rel=1e-3)
     assert losses["feature_matching"].item() == pytest.approx(VALUES["feature_matching"], rel=1e-3)
     assert learning.item() == pytest.approx(VALUES["discriminator_loss"], rel=1e-3)
@@ -77,23 +77,23 @@ def test_losses_by_hand():
     losses = adversary.generator_losses(real, fake)
     assert losses["gan"].item() == pytest.approx((1 + 0.25) / 2)
     assert losses["feature_matching"].item() == pytest.approx((1 + 0) / 2)
-    assert adversary.discriminator_loss(real, fake).item() == pytest.approx((0 + 0.25) / 2 + (0 + 0.25) / 2)
+    assert adversary.own_loss(real, fake).item() == pytest.approx((0 + 0.25) / 2 + (0 + 0.25) / 2)
 
 
 def test_feature_matching_of_weight_zero_is_not_computed():
     adversary = around(Brightness(), generator_size=None)
     adversary.feature_weights = (0.0,)
     assert set(adversary.generator_losses(flat(1.0), flat(0.0))) == {"gan"}
-    assert len(adversary.discriminator.passes) == 1
+    assert len(adversary.network.passes) == 1
 
 
 def test_the_generator_is_judged_at_the_published_size():
     sizes = []
     adversary = around(Brightness())
-    adversary.discriminator.register_forward_pre_hook(lambda module, given: sizes.append(given[0][1.0].shape[-1]))
+    adversary.network.register_forward_pre_hook(lambda module, given: sizes.append(given[0][1.0].shape[-1]))
     real, fake = torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256)
     adversary.generator_losses(real, fake)
-    adversary.discriminator_loss(real, fake)
+    adversary.own_loss(real, fake)
     assert sizes == [224, 224, 256]
 
 
@@ -103,24 +103,24 @@ def test_gradients_of_the_generators_losses_reach_fake_images_only():
     sum(adversary.generator_losses(real, fake).values()).backward()
     assert torch.isfinite(fake.grad).all() and fake.grad.abs().max() > 0
     assert real.grad is None
-    assert all(parameter.grad is None for parameter in adversary.discriminator.parameters())
+    assert all(parameter.grad is None for parameter in adversary.network.parameters())
 
 
 def test_gradients_of_the_discriminators_loss_reach_all_of_it_and_nothing_else():
     adversary = small()
     real, fake = images(1).requires_grad_(), images(2).requires_grad_()
-    adversary.discriminator_loss(real, fake).backward()
+    adversary.own_loss(real, fake).backward()
     assert real.grad is None and fake.grad is None
-    for name, parameter in adversary.discriminator.named_parameters():
+    for name, parameter in adversary.network.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-    assert adversary.discriminator.discs["1"].conv.weight_orig.grad.abs().max() > 0
+    assert adversary.network.discs["1"].conv.weight_orig.grad.abs().max() > 0
 
 
 def test_the_generator_sees_a_frozen_discriminator_and_the_discriminator_learns_in_one_pass():
     adversary = around(Brightness(), generator_size=None)
     adversary.generator_losses(flat(1.0), flat(0.0))
-    adversary.discriminator_loss(flat(1.0, 1.0), flat(0.0, 0.0))
-    assert adversary.discriminator.passes == [(1, False, False), (1, False, False), (4, True, True)]
+    adversary.own_loss(flat(1.0, 1.0), flat(0.0, 0.0))
+    assert adversary.network.passes == [(1, False, False), (1, False, False), (4, True, True)]
 
 
 def test_what_wraps_the_discriminator_is_used_for_its_own_loss_alone():
@@ -128,7 +128,7 @@ def test_what_wraps_the_discriminator_is_used_for_its_own_loss_alone():
     adversary.trained = wrapped
     adversary.generator_losses(flat(1.0), flat(0.0))
     assert not wrapped.passes
-    adversary.discriminator_loss(flat(1.0), flat(0.0))
+    adversary.own_loss(flat(1.0), flat(0.0))
     assert len(wrapped.passes) == 1
 
 
@@ -138,7 +138,7 @@ def test_both_losses_in_one_step_in_the_order_of_the_trainer():
     fake = images(2).requires_grad_()
     for _ in range(2):
         sum(adversary.generator_losses(images(1), fake).values()).backward()
-        adversary.discriminator_loss(images(1), fake).backward()
+        adversary.own_loss(images(1), fake).backward()
         adversary.optimizer.step()
         adversary.optimizer.zero_grad(set_to_none=True)
         adversary.scheduler.step()
@@ -149,17 +149,17 @@ def test_the_discriminator_learns_to_tell_real_from_fake():
     torch.manual_seed(0)
     adversary = small(lr=1e-2, epochs=1000)
     dark, bright = images(1) * 0.3 - 0.5, images(2) * 0.3 + 0.5
-    before = adversary.discriminator_loss(bright, dark).item()
+    before = adversary.own_loss(bright, dark).item()
     for _ in range(40):
         adversary.optimizer.zero_grad()
-        adversary.discriminator_loss(bright, dark).backward()
+        adversary.own_loss(bright, dark).backward()
         adversary.optimizer.step()
-    assert adversary.discriminator_loss(bright, dark).item() < 0.5 * before
+    assert adversary.own_loss(bright, dark).item() < 0.5 * before
 
 
 def test_a_state_holds_everything_that_the_next_steps_depend_on():
     def step(adversary, seed):
-        loss = adversary.discriminator_loss(images(seed), images(seed + 1))
+        loss = adversary.own_loss(images(seed), images(seed + 1))
         adversary.optimizer.zero_grad()
         loss.backward()
         adversary.optimizer.step()
@@ -217,16 +217,16 @@ def test_one_weight_for_each_block_is_needed():
 
 def test_under_autocast_losses_are_float32_and_close():
     adversary = small()
-    adversary.discriminator.eval()
+    adversary.network.eval()
     fake = images(2).requires_grad_()
-    exact = adversary.generator_losses(images(1), fake) | {"own": adversary.discriminator_loss(images(1), fake)}
+    exact = adversary.generator_losses(images(1), fake) | {"own": adversary.own_loss(images(1), fake)}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = adversary.generator_losses(images(1), fake) | {"own": adversary.discriminator_loss(images(1), fake)}
+        rough = adversary.generator_losses(images(1), fake) | {"own": adversary.own_loss(images(1), fake)}
     for name, loss in rough.items():
         assert loss.dtype == torch.float32 and loss.item() == pytest.approx(exact[name].item(), rel=0.02), name
     sum(rough.values()).backward()
     assert torch.isfinite(fake.grad).all()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in adversary.discriminator.parameters())
+    assert all(torch.isfinite(parameter.grad).all() for parameter in adversary.network.parameters())
 
 
 def test_frozen_gives_everything_back_even_after_an_error():

@@ -1,0 +1,62 @@
+"""Whether lips can be read: a network learns to read true mouths, and painted ones are to be read as those are."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from musetalk.models.lip_reader import LipReader
+from musetalk.training.adversary import frozen, sum_of
+from musetalk.training.learning_judge import LearningJudge
+
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.01
+
+
+class LipJudge(LearningJudge):
+    """Reads decoded mouths. Unlike a discriminator it learns from true ones alone, so that it is no moving target.
+
+    Losses in pixels hardly ask for a closed mouth to look closed where lips are pale or blurred; this one does. It
+    compares what is read of two pictures, so that what the reader does not see yet costs nothing.
+    """
+
+    role = "reader"
+
+    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """`reading`: smooth L1 of the mouths read; `feature`: L1 of the features, a share of their mean size.
+
+        Args:
+            real: (n, 3, h, w) RGB, about [-1, 1].
+            fake: The same shape; gradients reach it, and nothing else.
+        """
+        with frozen(self.network):
+            found = self.network(fake)
+            with torch.no_grad():
+                wanted = self.network(real)
+        pairs = [(ours.float(), theirs.float()) for ours, theirs in zip(found.features, wanted.features, strict=True)]
+        differences = ((ours - theirs).abs().mean() / (theirs.abs().mean() + 1e-3) for ours, theirs in pairs)
+        return {
+            "reading": F.smooth_l1_loss(found.mouths.float(), wanted.mouths.float()),
+            "feature": sum_of(differences) / len(pairs),
+        }
+
+    def own_loss(self, real: Tensor, beside: Tensor) -> Tensor:
+        """Smooth L1 of what is read of real pictures.
+
+        Args:
+            real: (n, 3, h, w) RGB, about [-1, 1].
+            beside: (n, C) their true mouths.
+        """
+        read: Tensor = self.trained(real.detach()).mouths
+        return F.smooth_l1_loss(read.float(), beside.detach().float())
+
+
+def build_lip_judge(channels: int) -> LipJudge:
+    """An untrained one.
+
+    Args:
+        channels: Numbers of a mouth, C.
+    """
+    network = LipReader(channels)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    return LipJudge(network, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
