@@ -99,6 +99,7 @@ class LossConfig:
         copying_loss: How far the latents lie on the way from the true ones back to the reference's, squared.
         decoded_mouth_loss: Between what is decoded of the latents around the mouth, and of the true ones: latents do
             not count alike in a picture. What the VAE itself loses is not asked for.
+        mouth_ssim_loss: One less the structural similarity of the two.
         lip_reading_loss, lip_feature_loss: Between the mouths that a network reads off the two, and between its
             features; it learns from the true mouths, which samples have to hold.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
@@ -118,6 +119,7 @@ class LossConfig:
     latent_detail_loss: float = setting(0.0, at_least=0)
     copying_loss: float = setting(0.0, at_least=0)
     decoded_mouth_loss: float = setting(0.0, at_least=0)
+    mouth_ssim_loss: float = setting(0.0, at_least=0)
     lip_reading_loss: float = setting(0.0, at_least=0)
     lip_feature_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)

@@ -7,6 +7,12 @@ from torch.nn import functional as F
 
 SCALES, SOFTNESS = 3, 0.02
 """Of pyramid_distance: sizes of the images, and where its smooth L1 turns from square to straight."""
+SSIM_WINDOW = 7
+"""Pixels of a side of the windows of structural_distance (Wang et al. 2004: 7 or 8 where they are flat)."""
+SSIM_MEAN, SSIM_CONTRAST = 0.01**2, 0.03**2
+"""Its constants for brightness in a range of 1 (Wang et al. 2004)."""
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue (ITU-R BT.601)."""
 LEAST_MOTION = 0.02
 """Mean square of how far a reference's latents lie from the true ones, below which they are much the same mouth."""
 
@@ -52,6 +58,29 @@ def pyramid_distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Ten
             predicted, target = F.avg_pool2d(predicted, 2), F.avg_pool2d(target, 2)
         total = total + ((predicted - target).square() + SOFTNESS**2).sqrt().mean() - SOFTNESS
     return total / SCALES
+
+
+def structural_distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """One less the structural similarity (SSIM) of the brightness of RGB images (n, 3, h, w) in [-1, 1]; the mean.
+
+    Where a picture has little contrast, as pale lips have, it asks for that little all the same.
+    """
+    a, b = (_brightness(images) for images in (predicted, target))
+    mean_a, mean_b = _window_mean(a), _window_mean(b)
+    spread_a, spread_b = (_window_mean(x * x) - mean * mean for x, mean in ((a, mean_a), (b, mean_b)))
+    together = _window_mean(a * b) - mean_a * mean_b
+    light = (2 * mean_a * mean_b + SSIM_MEAN) / (mean_a * mean_a + mean_b * mean_b + SSIM_MEAN)
+    structure = (2 * together + SSIM_CONTRAST) / (spread_a + spread_b + SSIM_CONTRAST)
+    return 1 - (light * structure).mean()
+
+
+def _brightness(images: torch.Tensor) -> torch.Tensor:
+    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
+    return (images * weights[:, None, None]).sum(dim=1, keepdim=True) / 2 + 0.5
+
+
+def _window_mean(images: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(images, SSIM_WINDOW, stride=1)
 
 
 def _detail_strength(latents: torch.Tensor) -> torch.Tensor:

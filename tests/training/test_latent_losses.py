@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from musetalk.training.latent_losses import copying_loss, latent_detail_loss, latent_loss, pyramid_distance
+from musetalk.training.latent_losses import (
+    copying_loss,
+    latent_detail_loss,
+    latent_loss,
+    pyramid_distance,
+    structural_distance,
+)
 from musetalk.training.mouth import mouth_weights
 
 
@@ -63,3 +69,24 @@ def test_the_distance_of_pictures_counts_large_shapes_more_than_grain() -> None:
     assert pyramid_distance(picture, picture) == pytest.approx(0, abs=1e-6)
     assert pyramid_distance(flat, picture) == pytest.approx(0.5 - 0.02, abs=1e-3)
     assert pyramid_distance(grain, picture) == pytest.approx((0.5 - 0.02) / 3, abs=1e-3)
+
+
+def test_structure_counts_where_contrast_is_low_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(2, (1, 1, 34, 34), generator=generator).expand(-1, 3, -1, -1) * 2.0 - 1
+    blurred = torch.nn.functional.avg_pool2d(picture, 5, stride=1, padding=2, count_include_pad=False)
+    strong, pale = (structural_distance(blurred * size, picture * size).item() for size in (1.0, 0.4))
+    assert structural_distance(picture, picture).item() == pytest.approx(0, abs=1e-5)
+    assert strong > 0.3
+    assert pale > 0.9 * strong
+
+
+def test_structure_of_one_window_by_hand() -> None:
+    """Two grey pictures as large as the window: the formula with means, variances and covariance over all of it."""
+    generator = torch.Generator().manual_seed(1)
+    a, b = (torch.rand(7, 7, generator=generator, dtype=torch.float64) for _ in range(2))
+    both = ((a - a.mean()) * (b - b.mean())).mean()
+    light = (2 * a.mean() * b.mean() + 1e-4) / (a.mean() ** 2 + b.mean() ** 2 + 1e-4)
+    structure = (2 * both + 9e-4) / (a.var(correction=0) + b.var(correction=0) + 9e-4)
+    found = structural_distance(*((x * 2 - 1).expand(1, 3, 7, 7) for x in (a, b)))
+    assert found.item() == pytest.approx(1 - (light * structure).item(), rel=1e-6)

@@ -208,10 +208,12 @@ def test_lips_are_read_by_a_network_that_learns_beside(told: Path, tmp_path: Pat
     changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
     changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.val_list": told / "none.txt"}
     changes |= {"loss_params.lip_reading_loss": 0.5, "loss_params.lip_feature_loss": 0.3}
+    changes |= {"loss_params.mouth_ssim_loss": 0.5}
     changes |= {"data.encoded_samples": encoded, "data.audio_features": tmp_path / "features"}
     assert train("stage1", STAGE1, settings(told, tmp_path, **changes)) == 0
     folder = tmp_path / "stage1" / "test"
-    assert {"latent_loss", "lip_reading_loss", "lip_feature_loss", "lip_reader"} < rows(folder)[0].keys()
+    logged = {"latent_loss", "mouth_ssim_loss", "lip_reading_loss", "lip_feature_loss", "lip_reader"}
+    assert logged < rows(folder)[0].keys()
     assert "decoded_mouth_loss" not in rows(folder)[0]
     assert (folder / "checkpoints" / "checkpoint-2" / "lip.pt").is_file()
     assert train("stage1", STAGE1, settings(told, tmp_path, **{**changes, "solver.max_train_steps": 3})) == 0
