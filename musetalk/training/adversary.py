@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from musetalk.models.discriminator import Discriminator, Judgement, channels_of
 from musetalk.models.latent_discriminator import LatentDiscriminator
 from musetalk.models.vgg import IMAGE_SIZE
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig
-from musetalk.training.learning_judge import LearningJudge
+from musetalk.training.learning_judge import LearningJudge, frozen, sum_of
 from musetalk.training.perceptual import mean_difference, scaled_to
 from musetalk.training.pyramid import ImagePyramid
 
@@ -183,24 +182,6 @@ def _sampled(first: Tensor, end: Tensor, length: int, size: int) -> Tensor:
     steps = (torch.arange(size, device=first.device, dtype=torch.float32) + 0.5) / size
     inside = torch.minimum((steps * extent[:, None] - 0.5).clamp(min=0), extent[:, None] - 1)
     return (2 * (first[:, None] + inside) + 1) / length - 1
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Within, the module is in evaluation mode and its parameters take no gradients; then it is as it was."""
-    training = module.training
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    module.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.train(training)
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-def sum_of(terms: Iterator[Tensor]) -> Tensor:
-    return torch.stack(list(terms)).sum()
 
 
 def _exact(device: torch.device) -> torch.autocast:

@@ -94,3 +94,5 @@ def _local_mean(latents: torch.Tensor) -> torch.Tensor:
 
 LATENT_LOSSES = {"latent_loss": latent_loss, "latent_detail_loss": latent_detail_loss, "copying_loss": copying_loss}
 """Losses that need no decoding: of predicted, true and reference latents and the cells' weights."""
+DECODED_LOSSES = {"decoded_mouth_loss": pyramid_distance, "mouth_ssim_loss": structural_distance}
+"""Losses of decoded mouths, painted and true."""

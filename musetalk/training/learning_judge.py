@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -70,3 +72,21 @@ class LearningJudge(ABC):
         load_into(self.network, state["discriminator"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within, the module is in evaluation mode and its parameters take no gradients; then it is as it was."""
+    training = module.training
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    module.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.train(training)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def sum_of(terms: Iterator[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()

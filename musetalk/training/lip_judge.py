@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from musetalk.models.lip_reader import LipReader
-from musetalk.training.adversary import frozen, sum_of
-from musetalk.training.learning_judge import LearningJudge
+from musetalk.training.learning_judge import LearningJudge, frozen, sum_of
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.01
 

@@ -18,7 +18,7 @@ from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
 from musetalk.training.encoded import LATENTS
 from musetalk.training.export import export_unet
-from musetalk.training.latent_losses import LATENT_LOSSES, pyramid_distance, structural_distance
+from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES
 from musetalk.training.learning_judge import LearningJudge
 from musetalk.training.mouth import mouth_mean, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -181,13 +181,12 @@ class StageTask:
             with torch.no_grad():
                 shown = self.decode(real)
             painted = self.decode(fake)
-            losses["decoded_mouth_loss"] = pyramid_distance(painted, shown)
-            losses["mouth_ssim_loss"] = structural_distance(painted, shown)
+            losses |= {name: loss(painted, shown) for name, loss in DECODED_LOSSES.items() if name in self.weights}
             if "lip" in self.adversaries and mouths is not None:
                 terms = self.adversaries["lip"].generator_losses(shown, painted)
-                losses |= {f"lip_{term}_loss": loss for term, loss in terms.items()}
+                named = {f"lip_{term}_loss": loss for term, loss in terms.items()}
+                losses |= {name: loss for name, loss in named.items() if name in self.weights}
                 pairs["lip"] = shown, mouths
-        losses = {name: loss for name, loss in losses.items() if name in self.weights}
         if not adversarial or "latent" not in self.adversaries:
             return Pass(losses, pairs)
         beside = reference
@@ -243,7 +242,7 @@ class StageTask:
         return Pass(losses, pairs)
 
 
-OF_DECODED_MOUTH = {"decoded_mouth_loss", "mouth_ssim_loss", "lip_reading_loss", "lip_feature_loss"}
+OF_DECODED_MOUTH = DECODED_LOSSES.keys() | {"lip_reading_loss", "lip_feature_loss"}
 """Losses for which the latents around the mouth are decoded."""
 IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss"}
 """Losses that need the latents of a sample alone."""

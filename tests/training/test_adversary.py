@@ -11,8 +11,9 @@ from torch import nn
 
 from musetalk.errors import WeightsError
 from musetalk.models.discriminator import Discriminator, Judgement
-from musetalk.training.adversary import Adversary, build_adversary, cosine_share, crop_resized, frozen
+from musetalk.training.adversary import Adversary, build_adversary, cosine_share, crop_resized
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig
+from musetalk.training.learning_judge import frozen
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "golden" / "losses.npz")
 VALUES = json.loads(str(GOLDEN["values"]))
