@@ -42,8 +42,8 @@ from musetalk.training.clip_meta import FPS
 from musetalk.training.config import RunConfig
 from musetalk.training.export import export_pretrained
 from musetalk.training.files import write_whole
+from musetalk.training.other_voices import another_voice
 from musetalk.training.task import Pass, Validation
-from musetalk.training.vocal_tract import draw_tract, with_tract
 
 SEGMENT_SECONDS = 30  # published: what the Whisper encoder takes at once
 TRAILING_FRAMES = 12  # the end of the sound is also the end of the mouth's movement
@@ -55,8 +55,6 @@ HISS_SHARE = 0.7
 EMPTY_SHARE = 0.08
 """Share of the segments in which nobody speaks: the front end scales a segment by its loudest moment, so that a hiss
 that is all there is does not look like one beside speech."""
-TRACT_SHARE = 0.6
-"""Share of the training segments that are heard with another vocal tract."""
 STEPS_PER_FRAME = STEPS_PER_SECOND // int(FPS)
 READER_FILE = "mouth_reader.safetensors"
 MOST_SPREAD = 1.5
@@ -115,14 +113,14 @@ class SegmentSamples:
         corpus: Utterances.
         extractor: Log-mel front end.
         seed: Other seeds give other segments.
-        tract_share: Share of the segments that are heard with another vocal tract.
+        other_voices: Whether segments are heard with other voices, see `other_voices.another_voice`.
 
     `mel` (80, 3000), `heard` (1500,): 1 for the steps that hold sound; `mouths` (750, C), each channel in its SPREAD,
     and `mask` (750,): 1 for the frames that count.
     """
 
-    def __init__(self, corpus: list[Speech], extractor: Any, seed: int, tract_share: float = 0.0) -> None:
-        self.corpus, self.extractor, self.seed, self.tract_share = corpus, extractor, seed, tract_share
+    def __init__(self, corpus: list[Speech], extractor: Any, seed: int, other_voices: bool = False) -> None:
+        self.corpus, self.extractor, self.seed, self.other_voices = corpus, extractor, seed, other_voices
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, number))
@@ -131,8 +129,8 @@ class SegmentSamples:
         mouths = np.zeros((frames, curves.shape[1]), np.float32)
         mouths[:spoken] = curves / SPREAD
         mel = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features[0]
-        if rng.random() < self.tract_share:
-            mel = with_tract(mel, draw_tract(rng))
+        if self.other_voices:
+            mel = another_voice(mel, rng)
         return {
             "mel": mel,
             "heard": (torch.arange(frames * STEPS_PER_FRAME) < spoken * STEPS_PER_FRAME).float(),
@@ -293,8 +291,7 @@ def build_audio_task(config: AudioConfig, accelerator: Any, say: Callable[[str],
         if not corpus:
             raise InputError(f"{folder}: holds no speech", "Make it with the speech step of scripts.make_mini.")
     training, held_out = (
-        SegmentSamples(corpus, extractor, config.seed + i, share)
-        for i, (corpus, share) in enumerate(zip(corpora, (TRACT_SHARE, 0.0), strict=True))
+        SegmentSamples(corpus, extractor, config.seed + i, other_voices=i == 0) for i, corpus in enumerate(corpora)
     )
     fixed = default_collate([held_out[number] for number in range(FIXED_SEGMENTS)])
     return AudioTask(config, Listener(encoder, unet.reader), extractor, training, fixed)
