@@ -42,7 +42,7 @@ from musetalk.training.clip_meta import FPS
 from musetalk.training.config import RunConfig
 from musetalk.training.export import export_pretrained
 from musetalk.training.files import write_whole
-from musetalk.training.other_voices import another_voice
+from musetalk.training.mel_augmentation import augment_mel
 from musetalk.training.task import Pass, Validation
 
 SEGMENT_SECONDS = 30  # published: what the Whisper encoder takes at once
@@ -113,7 +113,7 @@ class SegmentSamples:
         corpus: Utterances.
         extractor: Log-mel front end.
         seed: Other seeds give other segments.
-        other_voices: Whether segments are heard with other voices, see `other_voices.another_voice`.
+        other_voices: Whether segments are heard with other voices, see `mel_augmentation.augment_mel`.
 
     `mel` (80, 3000), `heard` (1500,): 1 for the steps that hold sound; `mouths` (750, C), each channel in its SPREAD,
     and `mask` (750,): 1 for the frames that count.
@@ -130,7 +130,7 @@ class SegmentSamples:
         mouths[:spoken] = curves / SPREAD
         mel = self.extractor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features[0]
         if self.other_voices:
-            mel = another_voice(mel, rng)
+            mel = augment_mel(mel, rng)
         return {
             "mel": mel,
             "heard": (torch.arange(frames * STEPS_PER_FRAME) < spoken * STEPS_PER_FRAME).float(),
@@ -290,8 +290,7 @@ def build_audio_task(config: AudioConfig, accelerator: Any, say: Callable[[str],
     for folder, corpus in zip((config.data.train, config.data.held_out), corpora, strict=True):
         if not corpus:
             raise InputError(f"{folder}: holds no speech", "Make it with the speech step of scripts.make_mini.")
-    training, held_out = (
-        SegmentSamples(corpus, extractor, config.seed + i, other_voices=i == 0) for i, corpus in enumerate(corpora)
-    )
+    training = SegmentSamples(corpora[0], extractor, config.seed, other_voices=True)
+    held_out = SegmentSamples(corpora[1], extractor, config.seed + 1)
     fixed = default_collate([held_out[number] for number in range(FIXED_SEGMENTS)])
     return AudioTask(config, Listener(encoder, unet.reader), extractor, training, fixed)

@@ -89,4 +89,5 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def sum_of(terms: Iterator[Tensor]) -> Tensor:
+    """The sum of losses, each a scalar."""
     return torch.stack(list(terms)).sum()

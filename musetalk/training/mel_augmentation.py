@@ -1,4 +1,4 @@
-"""Speech as others would say it, in log-mel: a few voices stand for many.
+"""Changes to log-mel spectrograms with which a few voices stand for many.
 
 Vocal tract length perturbation (Jaitly and Hinton 2013), with a tract whose parts differ; the spectrum's tilt and how
 sharp its detail is, in which speakers and vocoders differ; and SpecAugment (Park et al. 2019), so that a sound is
@@ -19,33 +19,35 @@ PARTS = 5
 HIGHEST = 8000.0
 TILT_POINTS, TILT_SPREAD = 6, 0.08
 """Of Whisper's log-mel, in which 0.25 is ten decibels."""
-SHARPNESS = (0.3, 1.2)
+DETAIL = (0.3, 1.2)
 """Share of what a mean over five bands takes away that is given back."""
-TRACT_SHARE, SHARPNESS_SHARE, TILT_SHARE, ERASED_SHARE = 0.75, 0.5, 0.5, 0.2
+TRACT_SHARE, DETAIL_SHARE, TILT_SHARE, MASKED_SHARE = 0.75, 0.5, 0.5, 0.2
+"""Chances of each change to a segment."""
 BANDS, BAND_COLUMNS = (1, 14), (200, 3000)
 MOMENTS, MOMENT_COLUMNS = (5, 40), (1, 9)
-"""What is erased: bands for a while, and moments of 10 to 80 ms, in every band."""
+"""What is masked: bands for a while, and moments of 10 to 80 ms, in every band."""
 
 
-def another_voice(mel: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def augment_mel(mel: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Whisper's log-mel (80, columns) of the same words from another speaker, and not everything of it heard."""
     if rng.random() < TRACT_SHARE:
-        mel = with_tract(mel, draw_tract(rng))
-    if rng.random() < SHARPNESS_SHARE:
-        mel = with_sharpness(mel, float(rng.uniform(*SHARPNESS)))
+        mel = warp_vocal_tract(mel, draw_vocal_tract(rng))
+    if rng.random() < DETAIL_SHARE:
+        mel = scale_spectral_detail(mel, float(rng.uniform(*DETAIL)))
     if rng.random() < TILT_SHARE:
-        tilt = np.interp(np.linspace(0, 1, len(mel)), np.linspace(0, 1, TILT_POINTS), rng.normal(0, TILT_SPREAD, 6))
+        bands, points = np.linspace(0, 1, len(mel)), np.linspace(0, 1, TILT_POINTS)
+        tilt = np.interp(bands, points, rng.normal(0, TILT_SPREAD, TILT_POINTS))
         mel = mel + torch.from_numpy(tilt).to(mel)[:, None]
-    return erased(mel, rng) if rng.random() < ERASED_SHARE else mel
+    return spec_augment(mel, rng) if rng.random() < MASKED_SHARE else mel
 
 
-def draw_tract(rng: np.random.Generator) -> np.ndarray:
-    """(PARTS,) factors for `with_tract`, from low to high bands."""
+def draw_vocal_tract(rng: np.random.Generator) -> np.ndarray:
+    """(PARTS,) factors for `warp_vocal_tract`, from low to high bands."""
     length = np.clip(rng.normal(0, LENGTH_SPREAD), -LONGEST, LONGEST)
     return np.exp(length + np.clip(rng.normal(0, PART_SPREAD, PARTS), -MOST_APART, MOST_APART))
 
 
-def with_tract(mel: torch.Tensor, factors: np.ndarray) -> torch.Tensor:
+def warp_vocal_tract(mel: torch.Tensor, factors: np.ndarray) -> torch.Tensor:
     """Log-mel (80, columns) with frequencies divided by factors: above 1 a longer tract, a deeper voice.
 
     Args:
@@ -72,20 +74,20 @@ def _places(bands: int, factors: np.ndarray) -> np.ndarray:
     return places.clip(0, bands - 1)
 
 
-def with_sharpness(mel: torch.Tensor, share: float) -> torch.Tensor:
+def scale_spectral_detail(mel: torch.Tensor, share: float) -> torch.Tensor:
     """Log-mel (80, columns) with `share` of the detail that a mean over five bands takes away; 1: as it was."""
     smooth = F.avg_pool1d(F.pad(mel.T[:, None], (2, 2), mode="replicate"), 5, stride=1)[:, 0].T
     return smooth + (mel - smooth) * share
 
 
-def erased(mel: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Log-mel (80, columns) whose mean stands where bands and moments were."""
+def spec_augment(mel: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Log-mel (80, columns) with its mean in the place of some bands and moments (SpecAugment)."""
     bands, columns = mel.shape
-    mel, nothing = mel.clone(), mel.mean()
+    mel, mask = mel.clone(), mel.mean()
     for _ in range(rng.integers(1, 3)):
         band, column = int(rng.integers(bands)), int(rng.integers(columns))
-        mel[band : band + int(rng.integers(*BANDS)), column : column + int(rng.integers(*BAND_COLUMNS))] = nothing
+        mel[band : band + int(rng.integers(*BANDS)), column : column + int(rng.integers(*BAND_COLUMNS))] = mask
     for _ in range(rng.integers(*MOMENTS)):
         column = int(rng.integers(columns))
-        mel[:, column : column + int(rng.integers(*MOMENT_COLUMNS))] = nothing
+        mel[:, column : column + int(rng.integers(*MOMENT_COLUMNS))] = mask
     return mel
