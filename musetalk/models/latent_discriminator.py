@@ -75,6 +75,22 @@ def mouth_cells(latents: Tensor, boxes: Tensor, image_size: tuple[int, int], siz
     return cut.permute(0, 3, 1, 2)
 
 
+def mouth_pixels(
+    images: Tensor, boxes: Tensor, latent_size: tuple[int, int], size: tuple[int, int]
+) -> Tensor:
+    """What the cells that `mouth_cells` takes of an image's latents show, (n, c, rows × s, columns × s).
+
+    Args:
+        images: (n, c, h, w).
+        boxes: (n, 4) of the mouths, in its pixels.
+        latent_size: (h / s, w / s) of the latents.
+        size: (rows, columns) of cells.
+    """
+    height, width = images.shape[-2:]
+    side = height // latent_size[0]
+    return F.pixel_shuffle(mouth_cells(F.pixel_unshuffle(images, side), boxes, (height, width), size), side)
+
+
 def _first(edges: Tensor, scale: float, count: int, whole: int) -> Tensor:
     """(n,) the first of `count` cells around the middle of edges (n, 2), inside the `whole`."""
     middle = edges.float().mean(dim=1) * scale

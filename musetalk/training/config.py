@@ -100,6 +100,9 @@ class LossConfig:
         decoded_mouth_loss: Between what is decoded of the latents around the mouth, and of the true ones: latents do
             not count alike in a picture. What the VAE itself loses is not asked for.
         mouth_ssim_loss: One less the structural similarity of the two.
+        mouth_detail_loss: L1 between how strong the fine detail of the two is.
+        reconstruction_loss: With train_decoder: between true mouths, procedural pictures, and what is decoded of their
+            own latents, so that the decoder goes on showing what the encoder saw.
         lip_reading_loss, lip_feature_loss: Between the mouths that a network reads off the two, and between its
             features; it learns from the true mouths, which samples have to hold.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
@@ -120,6 +123,8 @@ class LossConfig:
     copying_loss: float = setting(0.0, at_least=0)
     decoded_mouth_loss: float = setting(0.0, at_least=0)
     mouth_ssim_loss: float = setting(0.0, at_least=0)
+    mouth_detail_loss: float = setting(0.0, at_least=0)
+    reconstruction_loss: float = setting(0.0, at_least=0)
     lip_reading_loss: float = setting(0.0, at_least=0)
     lip_feature_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)
@@ -231,6 +236,7 @@ class StageConfig(RunConfig):
         init_mouth_reader: Weights of the UNet's mouth reader, from the training of the audio encoder; it then stays as
             it is. null: those of init_unet, or random ones, which learn with the UNet.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
+        train_decoder: The VAE's decoder learns with the UNet, from the true faces; latents stay what they are.
         vgg_path, syncnet_path: Weights of the two loss networks; null: the published places.
         padding_pixel_mouth: Pixels that the mouth box of the mouth discriminator is wider at each side.
         ref_dropout_rate: Share of references that are replaced by black.
@@ -248,6 +254,7 @@ class StageConfig(RunConfig):
     whisper_path: Path = Path("models/whisper")
     pretrained_model_name_or_path: Path = Path("models")
     vae_type: str = "sd-vae"
+    train_decoder: bool = False
     vgg_path: Path | None = None
     syncnet_path: Path | None = None
     syncnet_config_path: Path = Path("configs/training/syncnet.yaml")

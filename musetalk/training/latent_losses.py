@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from musetalk.training.image_losses import detail_loss
+
 SCALES, SOFTNESS = 3, 0.02
 """Of pyramid_distance: sizes of the images, and where its smooth L1 turns from square to straight."""
 SSIM_WINDOW = 7
@@ -94,5 +96,9 @@ def _local_mean(latents: torch.Tensor) -> torch.Tensor:
 
 LATENT_LOSSES = {"latent_loss": latent_loss, "latent_detail_loss": latent_detail_loss, "copying_loss": copying_loss}
 """Losses that need no decoding: of predicted, true and reference latents and the cells' weights."""
-DECODED_LOSSES = {"decoded_mouth_loss": pyramid_distance, "mouth_ssim_loss": structural_distance}
+DECODED_LOSSES = {
+    "decoded_mouth_loss": pyramid_distance,
+    "mouth_ssim_loss": structural_distance,
+    "mouth_detail_loss": detail_loss,
+}
 """Losses of decoded mouths, painted and true."""

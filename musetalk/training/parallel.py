@@ -76,6 +76,11 @@ class DeepSpeed:
     def wrap(
         self, networks: Sequence[nn.Module], optimizer: torch.optim.Optimizer, batch: int, max_norm: float
     ) -> tuple[list[nn.Module], Any]:
+        if len(networks) > 1:
+            raise ConfigError(
+                f"DeepSpeed trains one network, and there are {len(networks)}",
+                "Set train_decoder to false, or choose another accelerate configuration.",
+            )
         settings = self.accelerator.state.deepspeed_plugin.deepspeed_config
         if settings.get("zero_optimization", {}).get("stage", 0) > 2:
             raise ConfigError(

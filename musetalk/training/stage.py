@@ -11,14 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from musetalk.models.latent_discriminator import mouth_cells
+from musetalk.models.latent_discriminator import mouth_cells, mouth_pixels
 from musetalk.models.unet import Unet
-from musetalk.models.vae import Vae, to_unit_range
+from musetalk.models.vae import LATENT_PIXELS, Vae, to_unit_range
 from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
 from musetalk.training.encoded import LATENTS
-from musetalk.training.export import export_unet
+from musetalk.training.export import export_pretrained, export_unet
 from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES
+from musetalk.training.learning_decoder import LearningDecoder, procedural_pictures, reconstruction_loss
 from musetalk.training.learning_judge import LearningJudge
 from musetalk.training.mouth import mouth_mean, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -31,6 +32,11 @@ MOUTH_CELLS = (12, 24)
 around them."""
 DECODED_CELLS = (12, 22)
 """Those that are decoded for decoded_mouth_loss: the lips wide open, and little else."""
+BORDER_CELLS = 1
+"""Around them, where the decoder learns: what it decodes at the edge of a crop lacks what lies beyond it."""
+RECONSTRUCTED_SHARE, PROCEDURAL_SHARE = 4, 8
+"""One mouth in so many samples is decoded from its true latents, and one procedural picture is shown."""
+PROCEDURAL_SIZE, PROCEDURAL_WEIGHT = 96, 0.5
 LOSS_NAMES = {"gan": "gan_loss", "feature_matching": "fm_loss"}
 
 
@@ -53,7 +59,7 @@ class StageTask:
     Args:
         config: The settings.
         unet: Network to train.
-        vae: Frozen.
+        vae: Frozen; with config.train_decoder its decoder learns.
         judges: Frozen networks of the losses.
         adversaries: `face`, `mouth`, `latent` and `lip`, those whose loss has a weight.
         samples: Training samples by number.
@@ -74,6 +80,8 @@ class StageTask:
     ) -> None:
         self.config, self.vae, self.judges, self.fixed = config, vae, judges, fixed
         self.networks: dict[str, nn.Module] = {"unet": unet}
+        if config.train_decoder:
+            self.networks["decoder"] = LearningDecoder(vae, config.decode_batch, config.solver.gradient_checkpointing)
         self.adversaries = adversaries
         self.weights = loss_weights(config.loss_params)
         self.samples = samples
@@ -85,7 +93,7 @@ class StageTask:
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move the frozen networks to the device in the dtype of mixed precision."""
-        nn.Module.to(self.vae.network, device=device, dtype=dtype)
+        nn.Module.to(self.vae.network, device=device, dtype=torch.float32 if self.config.train_decoder else dtype)
         nn.Module.to(self.vae.network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         nn.Module.to(self.networks["unet"], memory_format=torch.channels_last)  # type: ignore[call-overload]
         for judge in (self.judges.perceptual, self.judges.sync):
@@ -103,11 +111,14 @@ class StageTask:
 
     def validate(self, networks: Mapping[str, nn.Module], step: int) -> Validation:
         """Losses on the fixed samples, beside those of copying the reference and of another sample's sound."""
-        return measure(self, networks["unet"], self.fixed)
+        return measure(self, networks["unet"], self.fixed, networks.get("decoder"))
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
-        """unet.pth and musetalk.json, which `scripts.inference --unet_model_path` takes."""
+        """unet.pth and musetalk.json, which `scripts.inference --unet_model_path` takes; a VAE whose decoder learnt."""
         export_unet(networks["unet"], folder)
+        if "decoder" in networks:
+            autoencoder: Any = networks["decoder"].network
+            export_pretrained(autoencoder, folder / "vae", {**autoencoder.config, "sample_size": self.vae.face_size})
 
     def paint(
         self,
@@ -145,8 +156,11 @@ class StageTask:
         """Scaled latents of faces (n, 3, h, w) in [-1, 1]."""
         return torch.cat([self.vae.encode(piece) for piece in faces.split(ENCODE_BATCH)]).float()
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Faces (n, 3, h, w) RGB, about [-1, 1], float32, with gradients."""
+    def decode(self, latents: torch.Tensor, decoder: nn.Module | None = None) -> torch.Tensor:
+        """Faces (n, 3, h, w) RGB, about [-1, 1], float32, with gradients; `decoder`: the one that learns."""
+        if decoder is not None:
+            faces: torch.Tensor = decoder(latents)
+            return faces.float()
         config = self.config
         return self.vae.decode_for_loss(latents, config.decode_batch, config.solver.gradient_checkpointing).float()
 
@@ -162,6 +176,38 @@ class StageTask:
         predicted = self._predict(unet, masked, reference, batch["windows"].flatten(0, 1), true_mouths(batch))
         return self._judged_latents(predicted, target, reference, batch, adversarial)
 
+    def _decoded_mouths(
+        self, predicted: torch.Tensor, target: torch.Tensor, faces: torch.Tensor | None, boxes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is decoded of the latents around the mouths, and what it is to look like, (n, 3, h, w) RGB.
+
+        That is what a frozen decoder makes of the true latents: what the VAE loses, the UNet cannot paint. A decoder
+        that learns is shown the true faces.
+        """
+        size = (self.config.data.image_size,) * 2
+        decoder = self.networks.get("decoder")
+        if decoder is None or faces is None:
+            fake, real = (mouth_cells(x.float(), boxes, size, DECODED_CELLS) for x in (predicted, target))
+            with torch.no_grad():
+                shown = self.decode(real)
+            return self.decode(fake), shown
+        painted = self.decode(mouth_cells(predicted.float(), boxes, size, BORDERED_CELLS), decoder)
+        return within_border(painted), within_border(self._true_mouths(faces, target, boxes))
+
+    def _true_mouths(self, faces: torch.Tensor, latents: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        return mouth_pixels(faces, boxes, (latents.shape[-2], latents.shape[-1]), BORDERED_CELLS)
+
+    def _reconstruction(self, target: torch.Tensor, faces: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        """How the decoder shows what the encoder saw: some true mouths, and pictures of no face."""
+        decoder, scale = self.networks["decoder"], self.vae.scaling_factor
+        mouths, pictures = (max(1, len(faces) // share) for share in (RECONSTRUCTED_SHARE, PROCEDURAL_SHARE))
+        faces, target, boxes = faces[:mouths], target[:mouths], boxes[:mouths]
+        cells = mouth_cells(target.float(), boxes, (self.config.data.image_size,) * 2, BORDERED_CELLS)
+        loss = reconstruction_loss(decoder, cells, self._true_mouths(faces, target, boxes), scale)
+        seed = int(torch.randint(2**31, ()))  # follows from the position in the run
+        shown = procedural_pictures(pictures, PROCEDURAL_SIZE, seed, faces.device)
+        return loss + PROCEDURAL_WEIGHT * reconstruction_loss(decoder, self.encode(shown), shown, scale)
+
     def _judged_latents(
         self,
         predicted: torch.Tensor,
@@ -169,6 +215,7 @@ class StageTask:
         reference: torch.Tensor,
         batch: Mapping[str, torch.Tensor],
         adversarial: bool,
+        faces: torch.Tensor | None = None,
     ) -> Pass:
         boxes, size = batch["mouth_box"].flatten(0, 1), self.config.data.image_size
         known = {name: loss for name, loss in LATENT_LOSSES.items() if name in self.weights}
@@ -177,10 +224,7 @@ class StageTask:
         pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         mouths = true_mouths(batch)
         if self.weights.keys() & OF_DECODED_MOUTH:
-            fake, real = (mouth_cells(x.float(), boxes, (size, size), DECODED_CELLS) for x in (predicted, target))
-            with torch.no_grad():
-                shown = self.decode(real)
-            painted = self.decode(fake)
+            painted, shown = self._decoded_mouths(predicted, target, faces, boxes)
             losses |= {name: loss(painted, shown) for name, loss in DECODED_LOSSES.items() if name in self.weights}
             if "lip" in self.adversaries and mouths is not None:
                 terms = self.adversaries["lip"].generator_losses(shown, painted)
@@ -213,11 +257,14 @@ class StageTask:
         boxes = batch["mouth_box"].flatten(0, 1)
         weights, losses, pairs = self.weights, dict[str, torch.Tensor](), dict[str, tuple[torch.Tensor, torch.Tensor]]()
         if weights.keys() & IN_LATENTS:
-            judged = self._judged_latents(predicted, self.encode(target), known, batch, adversarial)
+            true = self.encode(target)
+            judged = self._judged_latents(predicted, true, known, batch, adversarial, target)
             losses, pairs = dict(judged.losses), dict(judged.pairs)
+            if "reconstruction_loss" in weights:
+                losses["reconstruction_loss"] = self._reconstruction(true, target, boxes)
         if weights.keys() <= IN_LATENTS:
             return Pass(losses, pairs)
-        generated = self.decode(predicted)
+        generated = self.decode(predicted, self.networks.get("decoder"))
         if "l1_loss" in weights:
             losses["l1_loss"] = F.l1_loss(generated, target)
         if "mouth_l1_loss" in weights:
@@ -244,8 +291,9 @@ class StageTask:
 
 OF_DECODED_MOUTH = DECODED_LOSSES.keys() | {"lip_reading_loss", "lip_feature_loss"}
 """Losses for which the latents around the mouth are decoded."""
-IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss"}
-"""Losses that need the latents of a sample alone."""
+IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss", "reconstruction_loss"}
+"""Losses for which no whole face is decoded."""
+BORDERED_CELLS = (DECODED_CELLS[0] + 2 * BORDER_CELLS, DECODED_CELLS[1] + 2 * BORDER_CELLS)
 
 
 def loss_weights(losses: LossConfig) -> dict[str, float]:
@@ -270,6 +318,12 @@ def faces_of(batch: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
     """Faces (b·t, 3, h, w) RGB in [-1, 1] of a batch's (b, t, h, w, 3) BGR uint8."""
     images = batch[name].flatten(0, 1)
     return to_unit_range(images, images.device)
+
+
+def within_border(mouths: torch.Tensor) -> torch.Tensor:
+    """Pictures (n, 3, h, w) of BORDERED_CELLS without the border."""
+    edge = BORDER_CELLS * LATENT_PIXELS
+    return mouths[..., edge:-edge, edge:-edge]
 
 
 def blacken(faces: torch.Tensor) -> torch.Tensor:

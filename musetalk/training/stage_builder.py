@@ -120,6 +120,10 @@ def check_stage(config: StageConfig) -> None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
     if (losses.lip_reading_loss or losses.lip_feature_loss) and not config.data.true_mouths:
         problems.append("loss_params.lip_reading_loss and lip_feature_loss need data.true_mouths")
+    if config.train_decoder and config.data.encoded_samples:
+        problems.append("train_decoder learns from true faces, which data.encoded_samples does not keep")
+    if losses.reconstruction_loss and not (config.train_decoder and losses.latent_loss):
+        problems.append("loss_params.reconstruction_loss needs train_decoder and latent_loss")
     if config.data.image_size % IMAGE_UNIT:
         problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:

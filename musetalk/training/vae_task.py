@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -24,7 +23,9 @@ from musetalk.training.clip_store import RegionFile
 from musetalk.training.color_path import COLOR_SCALE, lay_color_path
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig, ListEntry, RunConfig, entries
 from musetalk.training.export import export_pretrained
+from musetalk.training.image_losses import detail_loss, image_pyramid_loss
 from musetalk.training.order import SampleOrder
+from musetalk.training.picture_crops import cut_random, other_colors, procedural_picture
 from musetalk.training.task import Pass, Validation
 
 LATENT_BOUND = 2.5  # AutoencoderTiny's decoder bends latents beyond about 3
@@ -145,64 +146,10 @@ class CropSamples:
         self.share = data.procedural_share if share is None else share
 
     def __getitem__(self, number: int) -> np.ndarray:
-        from musetalk.synthetic.backgrounds import dead_leaves
-
         rng = np.random.default_rng((self.seed, number))
-        procedural = rng.random() < self.share
-        image = dead_leaves(rng, int(1.5 * self.size)) if procedural else self.faces.picture(number, rng)
-        return other_colors(cut_random(image, self.size, rng), rng)
-
-
-def cut_random(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A square of ¾ to 1½ times `size`, scaled to (size, size, 3), mirrored or not."""
-    span = min(int(size * rng.uniform(0.75, 1.5)), *image.shape[:2])
-    y, x = (int(rng.integers(0, side - span + 1)) for side in image.shape[:2])
-    crop = image[y : y + span, x : x + span]
-    crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if span > size else cv2.INTER_CUBIC)
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
-def other_colors(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """In 6 of 10 pictures, other saturation, white balance and brightness."""
-    if rng.random() >= 0.6:
-        return np.ascontiguousarray(image)
-    pixels = image.astype(np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    pixels = grey + (pixels - grey) * rng.uniform(0.3, 1.6)
-    pixels = (pixels - 127.5) * rng.uniform(0.6, 1.25, 3) + 127.5 + 127.5 * rng.uniform(-0.3, 0.3, 3)
-    return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-
-
-def image_pyramid_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 of the images from full to 1/16 size, and of their gradients down to ¼; (n, 3, h, w) in [-1, 1].
-
-    The small sizes keep the colours: edges alone are content with grey ones.
-    """
-    total = predicted.new_zeros(())
-    for scale in range(5):
-        if scale:
-            predicted, target = F.avg_pool2d(predicted, 2), F.avg_pool2d(target, 2)
-        total = total + F.l1_loss(predicted, target)
-        if scale < 3:
-            for axis in (2, 3):
-                total = total + F.l1_loss(predicted.diff(dim=axis), target.diff(dim=axis))
-    return total / 3
-
-
-def detail_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 of the local deviation (5×5) of what a 2×2 mean takes away, at full and half size; (n, 3, h, w) in [-1, 1]."""
-    total = predicted.new_zeros(())
-    for _ in range(2):
-        (ours, predicted), (theirs, target) = _detail(predicted), _detail(target)
-        total = total + F.l1_loss(ours, theirs)
-    return total / 2
-
-
-def _detail(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How strong the detail is that half the size does not show, and the images at half the size."""
-    half = F.avg_pool2d(images, 2)
-    detail = images - F.interpolate(half, scale_factor=2)
-    return (F.avg_pool2d(detail.square(), 5, stride=2) + 1e-5).sqrt(), half  # 1e-5: the root is steep at 0
+        if rng.random() < self.share:
+            return procedural_picture(self.size, rng)
+        return other_colors(cut_random(self.faces.picture(number, rng), self.size, rng), rng)
 
 
 class Autoencoder(nn.Module):

@@ -23,8 +23,10 @@ StageSamples = Sequence[Mapping[str, torch.Tensor]]
 """Batches of one sample each."""
 
 
-def measure(task: StageTask, unet: nn.Module, samples: StageSamples) -> Validation:
-    """Losses of a bare UNet on fixed samples, and a strip with one row for each.
+def measure(
+    task: StageTask, unet: nn.Module, samples: StageSamples, decoder: nn.Module | None = None
+) -> Validation:
+    """Losses of a bare UNet, and of a decoder that learns, on fixed samples, and a strip with one row for each.
 
     The numbers: the losses in pixels by their names (without the adversarial ones), and L1 inside the mouth box of the
     prediction (`mouth_l1`), of the reference in its place (`mouth_l1_reference`), with the sound of another sample
@@ -47,7 +49,7 @@ def measure(task: StageTask, unet: nn.Module, samples: StageSamples) -> Validati
             masked: torch.Tensor, shown: torch.Tensor, windows: torch.Tensor, count: int = frames
         ) -> torch.Tensor:
             heard = windows.flatten(0, 1)[:count]
-            return task.decode(task.paint(unet, masked[:count], shown[:count], heard))
+            return task.decode(task.paint(unet, masked[:count], shown[:count], heard), decoder)
 
         predicted = painted(source, reference, batch["windows"])
         as_inference = painted(target, target, batch["windows"])

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from musetalk.errors import ConfigError, InputError, WeightsError
 from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.unet import build_unet, load_unet
+from musetalk.models.vae import load_vae
 from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import read_list, read_meta, write_list
 from musetalk.training.config import LossConfig
@@ -127,6 +128,48 @@ def test_a_loss_on_the_decoded_mouth_is_learnt_from(world: Path, tmp_path: Path,
     assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
     losses = [row["decoded_mouth_loss"] for row in rows(tmp_path / "stage1" / "test")]
     assert np.mean(losses[-3:]) < 0.97 * np.mean(losses[:3])
+
+
+def test_the_decoder_learns_beside_the_unet_and_the_encoder_does_not(world: Path, tmp_path: Path) -> None:
+    names = ("decoded_mouth_loss", "mouth_ssim_loss", "mouth_detail_loss", "latent_loss", "reconstruction_loss")
+    changes = {"loss_params.l1_loss": 0, **{f"loss_params.{name}": 1 for name in names}, "train_decoder": True}
+    changes |= {"solver.learning_rate": 2e-3, "solver.mixed_precision": "fp32", "solver.max_train_steps": 12}
+    changes |= {"solver.ema_decay": 0.5, "val_freq": 12}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+    folder = tmp_path / "stage1" / "test"
+    for name in ("decoded_mouth_loss", "reconstruction_loss"):
+        losses = [row[name] for row in rows(folder)]
+        assert np.mean(losses[-3:]) < 0.97 * np.mean(losses[:3])
+    before, after = load_vae(world / "models" / "mini" / "vae"), load_vae(folder / "vae")
+    assert after.face_size == before.face_size and after.scaling_factor == before.scaling_factor
+    weights = after.network.state_dict()
+    same = {name for name, weight in before.network.state_dict().items() if torch.equal(weight, weights[name])}
+    assert {name for name in weights if name.startswith("encoder.")} <= same
+    assert "decoder.layers.0.weight" not in same
+    # Interrupted and gone on with, it comes to the same weights.
+    halves = settings(world, tmp_path / "halves", **{**changes, "solver.lr_scheduler": "constant"})
+    whole = settings(world, tmp_path / "whole", **{**changes, "solver.lr_scheduler": "constant"})
+    train("stage1", STAGE1, [*halves, "solver.max_train_steps=2"])
+    train("stage1", STAGE1, [*halves, "solver.max_train_steps=4"])
+    train("stage1", STAGE1, [*whole, "solver.max_train_steps=4"])
+    ends = [load_vae(tmp_path / name / "stage1/test/vae").network.state_dict() for name in ("halves", "whole")]
+    for name, weight in ends[0].items():
+        torch.testing.assert_close(weight, ends[1][name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"train_decoder": True, "data.encoded_samples": 6}, "train_decoder learns from true faces"),
+        ({"loss_params.reconstruction_loss": 1}, "reconstruction_loss needs train_decoder"),
+    ],
+)
+def test_what_a_learning_decoder_needs_is_said(
+    world: Path, tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    given = {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, **changes}
+    with pytest.raises(ConfigError, match=problem):
+        train("stage1", STAGE1, settings(world, tmp_path, **given))
 
 
 def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from musetalk.errors import ConfigError, InputError
 from musetalk.models.vae import build_vae, load_vae
 from musetalk.training.color_path import COLOR_SCALE, lay_color_path
 from musetalk.training.config import ListEntry
+from musetalk.training.image_losses import detail_loss, image_pyramid_loss
 from musetalk.training.log import read_rows
 from musetalk.training.tasks import train
-from musetalk.training.vae_task import CropSamples, FacePictures, VaeDataConfig, detail_loss, image_pyramid_loss
+from musetalk.training.vae_task import CropSamples, FacePictures, VaeDataConfig
 
 MINI = Path("configs/training/networks/mini_vae.json")
 
