@@ -31,7 +31,7 @@ def export_model(work: Path, target: Path) -> None:
         OutputError: Something cannot be written.
     """
     results = work / "trained"
-    vae = load_vae(results / "decoder/mini/vae")
+    vae = load_vae(results / "stage2/mini/vae")
     unet = load_unet(results / "stage2/mini/musetalk.json", results / "stage2/mini/unet.pth")
     encoder = load_audio_encoder(results / "audio/mini/audio_encoder")
     config = {**vae.network.config, "sample_size": vae.face_size}

@@ -120,6 +120,4 @@ def training_overrides(step: str, work: Path) -> list[str]:
             "init_mouth_reader": results / "audio" / "mini" / "mouth_reader.safetensors",
             "data.audio_features": work / "features",
         }
-        if step == "stage2":
-            values |= {"syncnet_config_path": results / "syncnet" / "mini" / "syncnet.yaml"}
     return [f"{name}={value}" for name, value in values.items()]

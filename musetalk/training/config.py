@@ -36,6 +36,7 @@ class DataConfig:
         extra_margin: Geometry inference: pixels that the box's lower edge is moved down (published inference: 10).
         use_twins: Take masked face and reference from the clip of the same moment with another mouth, where there is
             one (rendered data), with probability twin_probability.
+        mixed_boxes: With a twin: crops lie around a drawn mixture of both mouths, so that they tell neither.
         true_mouths: A UNet with a mouth reader is told the clips' true mouths (rendered data), not what it reads off
             their sound; its reader is that of init_mouth_reader.
         color_rate, mirror_rate: Shares of the training samples whose colours are changed, and that are mirrored.
@@ -61,6 +62,7 @@ class DataConfig:
     extra_margin: int = setting(10, at_least=0)
     use_twins: bool = True
     twin_probability: float = setting(1.0, at_least=0, at_most=1)
+    mixed_boxes: bool = False
     true_mouths: bool = False
     color_rate: float = setting(0.0, at_least=0, at_most=1)
     mirror_rate: float = setting(0.0, at_least=0, at_most=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,6 +46,8 @@ class SampleSettings:
         smooth_boxes: Ours, geometry inference: frames to each side that inference smooths boxes over; 0: not at all.
         use_twins: Ours: where a clip has a twin, masked face and reference are the twin's, at the same frame.
         twin_probability: Ours: share of the samples of such a clip for which they are.
+        mixed_boxes: Ours: such crops lie around a drawn mixture of both mouths, so that they tell neither; else around
+            the twin's, as at inference.
         true_mouths: Ours: samples hold the true mouths, which a clip then must have (rendered data).
         color_rate, mirror_rate: Ours: shares of the samples whose colours are changed, and that are mirrored.
         seed: Everything drawn is a function of it and the number of the sample.
@@ -69,6 +71,7 @@ class SampleSettings:
     smooth_boxes: int = SMOOTHING_RADIUS
     use_twins: bool = True
     twin_probability: float = 1.0
+    mixed_boxes: bool = False
     true_mouths: bool = False
     color_rate: float = 0.0
     mirror_rate: float = 0.0
@@ -143,8 +146,10 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
     if not len(starts):
         return None
     frames = int(starts[rng.integers(len(starts))]) + np.arange(length)
-    source = twin or clip
-    boxes = crop_boxes(source.track, frames, settings, drawn_margin(rng, settings))
+    track = clip.track if twin is None else twin.track
+    if twin is not None and settings.mixed_boxes:
+        track = mixed_track(track, clip.track, rng.random())
+    boxes = crop_boxes(track, frames, settings, drawn_margin(rng, settings))
     if boxes is None:
         return None
     mouth_boxes = _mouth_boxes([clip] if twin is None else [clip, twin], frames, boxes, settings)
@@ -189,6 +194,19 @@ def _augmented(
     if settings.mirror_rate and rng.random() < settings.mirror_rate:
         sample = mirrored(sample)
     return sample
+
+
+def mixed_track(track: Track, other: Track, share: float) -> Track:
+    """A track whose faces lie between those of two tracks of the same frames.
+
+    Args:
+        share: Of the other one, 0 … 1.
+    """
+    landmarks, detections = (
+        (1 - share) * ours + share * theirs
+        for ours, theirs in ((track.landmarks, other.landmarks), (track.detections, other.detections))
+    )
+    return replace(track, landmarks=landmarks, detections=detections)
 
 
 def _mouth_boxes(

@@ -256,6 +256,7 @@ def sample_settings(config: StageConfig) -> SampleSettings:
         extra_margin=data.extra_margin,
         use_twins=data.use_twins,
         twin_probability=data.twin_probability,
+        mixed_boxes=data.mixed_boxes,
         true_mouths=data.true_mouths,
         color_rate=data.color_rate,
         mirror_rate=data.mirror_rate,

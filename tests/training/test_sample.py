@@ -20,7 +20,7 @@ from musetalk.training.audio_store import AudioStore, encoder_fingerprint
 from musetalk.training.clip_meta import FPS
 from musetalk.training.clip_store import Region, RegionFile
 from musetalk.training.crops import mouth_in_crop, union_boxes
-from musetalk.training.sample import DYNAMIC_MARGIN, OpenClip, SampleSettings, draw_sample
+from musetalk.training.sample import DYNAMIC_MARGIN, OpenClip, SampleSettings, crop_boxes, draw_sample, mixed_track
 from musetalk.training.sampling import informative_frames
 from musetalk.training.tracks import TrackStore
 
@@ -204,6 +204,26 @@ def test_a_twin_gives_the_masked_face_and_the_reference_and_the_place(tmp_path: 
     assert draw_sample(clip, replace(settings, use_twins=False), np.random.default_rng(0))["mask_source"][
         ..., 1
     ].mean() == pytest.approx(20, abs=2)
+
+
+def test_mixed_boxes_lie_between_those_of_both_mouths(tmp_path: Path) -> None:
+    clip = opened(write_clip(tmp_path, "a", 60, clip=2))
+    track = clip.track
+    shift = np.array([8, 20])
+    moved = replace(track, landmarks=track.landmarks + shift, detections=track.detections + np.tile(shift, 2))
+    twin = OpenClip(moved, clip.regions, clip.hidden)
+    settings = replace(SETTINGS, crop_type="crop_resize", geometry="inference")
+    frames = np.arange(20, 23)
+    own, theirs, between = (
+        np.array(crop_boxes(faces, frames, settings, 10.0)) for faces in (track, moved, mixed_track(moved, track, 0.25))
+    )
+    assert np.abs(theirs - own).max() > 15
+    np.testing.assert_allclose(between, 0.75 * theirs + 0.25 * own, atol=1.01)
+    # The red ramp runs down the frame: what a crop ends with tells where it lies.
+    clip = OpenClip(track, clip.regions, clip.hidden, twin)
+    ends = [sample["target"][0, -1, :, 2].mean() for sample in draws(clip, replace(settings, mixed_boxes=True), 40)]
+    always = [sample["target"][0, -1, :, 2].mean() for sample in draws(clip, settings, 40)]
+    assert np.std(ends) > 2 * np.std(always)
 
 
 def test_twins_are_used_as_often_as_asked(tmp_path: Path) -> None:
