@@ -16,6 +16,7 @@ from musetalk.errors import InputError
 from musetalk.face.landmarks import Box
 from musetalk.media.frame_source import SourceInfo
 from musetalk.media.image_sequence import ImageSequence
+from musetalk.models.versions import find_version
 from musetalk.pipeline.frame_state import ByteCache, FacePlacement, LocatedFrame
 
 FRAMES = "frames.images"
@@ -54,6 +55,7 @@ class PreparedFrames:
 
     def __init__(self, folder: Path, manifest: Manifest, cache_bytes: int = CACHE_BYTES) -> None:
         self.info: SourceInfo = manifest.info
+        self._keep_texture = find_version(manifest.version).keeps_texture
         self._images = ImageSequence(folder / FRAMES)
         self._idle = ImageSequence(folder / IDLE_FACES)
         self._tensors = TensorFile(folder / STATES, TENSORS)
@@ -108,7 +110,8 @@ class PreparedFrames:
         box, mask_box = _box(self._boxes[index]), _box(self._mask_boxes[index])
         start = int(self._mask_ends[index - 1]) if index else 0
         weights = self._tensors.rows(MASKS, start, int(self._mask_ends[index]))
-        return FacePlacement(box, mask_box, weights.reshape(mask_box[3] - mask_box[1], mask_box[2] - mask_box[0]))
+        alpha = weights.reshape(mask_box[3] - mask_box[1], mask_box[2] - mask_box[0])
+        return FacePlacement(box, mask_box, alpha, self._keep_texture)
 
     def located(self, index: int) -> LocatedFrame:
         """A source frame with its placement."""

@@ -14,6 +14,11 @@ BLUR_FRACTION: dict[Blur, float] = {"offline": 0.05, "prepared": 0.1}
 """Blur kernel over the crop's side, published: offline dubbing and prepared avatars."""
 UPPER_BOUNDARY_RATIO = 0.5
 """Published: rows of the crop above this share of its height keep the original."""
+AGREEMENT = 0.03
+"""Share of the mean brightness by which frame and face may differ, blurred, in any colour, and still show the same;
+at twice that they do not."""
+AGREEMENT_BLUR, AGREEMENT_REACH = 0.018, 0.06
+"""Shares of the box's width: deviation of that blur, and how far around a difference the face is taken."""
 
 
 def blur_kernel_size(side: int, blur: Blur = "offline") -> int:
@@ -58,7 +63,30 @@ def blend_mask(
     return cv2.GaussianBlur(alpha, (kernel, kernel), 0)
 
 
-def blend(frame: np.ndarray, generated_face: np.ndarray, box: Box, crop_box: Box, alpha: np.ndarray) -> np.ndarray:
+def agreement(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
+    """Where two pictures show the same but for texture: (h, w, 1) float32, 1 where they do, 0 where they do not.
+
+    Args:
+        old, new: (h, w, 3) uint8 BGR.
+        box_width: Of the face box, in pixels.
+    """
+    blur, reach = AGREEMENT_BLUR * box_width, max(int(AGREEMENT_REACH * box_width), 1)
+    soft_old, soft_new = (cv2.GaussianBlur(picture, (0, 0), blur) for picture in (old, new))
+    difference = cv2.absdiff(soft_old, soft_new).max(axis=2).astype(np.float32)
+    around = cv2.dilate(difference, np.ones((reach, reach), np.uint8))
+    scale = AGREEMENT * max(float(old.mean()), 1.0)
+    return np.clip(2 - cv2.GaussianBlur(around, (0, 0), reach / 2) / scale, 0, 1)[..., None]
+
+
+def blend(
+    frame: np.ndarray,
+    generated_face: np.ndarray,
+    box: Box,
+    crop_box: Box,
+    alpha: np.ndarray,
+    *,
+    keep_texture: bool = False,
+) -> np.ndarray:
     """A copy of `frame` with the generated face in `box`, weighted by `alpha`.
 
     Args:
@@ -67,6 +95,8 @@ def blend(frame: np.ndarray, generated_face: np.ndarray, box: Box, crop_box: Box
         box: face box in frame pixels; parts outside the frame are left out.
         crop_box: where `alpha` lies in the frame.
         alpha: (crop height, crop width) uint8; 0 keeps the frame's pixel exactly, 255 takes the face's.
+        keep_texture: Keep the frame's pixels where the face differs from them in texture alone, as skin and stubble
+            that a small VAE smooths do. False as published.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -89,6 +119,8 @@ def blend(frame: np.ndarray, generated_face: np.ndarray, box: Box, crop_box: Box
         generated_face = cv2.resize(generated_face, size, interpolation=cv2.INTER_LINEAR)
     new = generated_face[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
     old = out[top:bottom, left:right]
+    if keep_texture:
+        new = np.rint(new + agreement(old, new, size[0]) * (old.astype(np.float32) - new)).astype(np.uint8)
     # Whole-number alpha compositing, rounded to nearest; 255 · 255 + 128 and its last step still fit in 16 bits.
     weight = cv2.merge([weights] * 3).astype(np.uint16)
     total = new * weight + old * (255 - weight) + np.uint16(128)

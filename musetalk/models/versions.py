@@ -24,6 +24,7 @@ class VersionSpec:
         face_finder: What `--face_finder auto` takes when the published weights are not there, or for mini always.
         parser: Likewise for `--parser auto`.
         fades_inside_box: Whether the mask fades out inside the box; published versions leave half of it at the edge.
+        keeps_texture: Whether the frame's pixels stay where the new face differs from them in texture alone.
         bundled: Whether the weights come with the project.
     """
 
@@ -38,6 +39,7 @@ class VersionSpec:
     face_finder: str = "mediapipe"
     parser: str = "landmarks"
     fades_inside_box: bool = False
+    keeps_texture: bool = False
     bundled: bool = False
 
 
@@ -74,6 +76,7 @@ VERSIONS: dict[str, VersionSpec] = {
             lowers_chin=True,
             shifts_box=False,
             fades_inside_box=True,
+            keeps_texture=True,
             bundled=True,
         ),
     )

@@ -24,11 +24,13 @@ class FacePlacement:
         box: Face box in frame pixels; the generated face is scaled to it.
         crop_box: Where `alpha` lies in the frame; may leave it.
         alpha: (crop height, crop width) uint8 weights of the generated face.
+        keep_texture: Keep the frame's pixels where the face differs from them in texture alone.
     """
 
     box: Box
     crop_box: Box
     alpha: np.ndarray
+    keep_texture: bool = False
 
     @property
     def visible_from(self) -> float:

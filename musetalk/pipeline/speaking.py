@@ -54,7 +54,8 @@ def compose(source: LocatedFrame, face: np.ndarray | None) -> np.ndarray:
     placement = source.placement
     if face is None or placement is None:
         return source.frame
-    return blend(source.frame, face, placement.box, placement.crop_box, placement.alpha)
+    box, crop_box, alpha = placement.box, placement.crop_box, placement.alpha
+    return blend(source.frame, face, box, crop_box, alpha, keep_texture=placement.keep_texture)
 
 
 def blended_frames(generated: Iterator[GeneratedFrame]) -> Iterator[np.ndarray]:
