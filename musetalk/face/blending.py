@@ -19,6 +19,8 @@ AGREEMENT = 0.03
 at twice that they do not."""
 AGREEMENT_BLUR, AGREEMENT_REACH = 0.018, 0.06
 """Shares of the box's width: deviation of that blur, and how far around a difference the face is taken."""
+AGREEMENT_WIDTH = 64
+"""Width of the box in pixels at which they are compared: texture is not to count, and time is short."""
 
 
 def blur_kernel_size(side: int, blur: Blur = "offline") -> int:
@@ -63,19 +65,22 @@ def blend_mask(
     return cv2.GaussianBlur(alpha, (kernel, kernel), 0)
 
 
-def agreement(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
-    """Where two pictures show the same but for texture: (h, w, 1) float32, 1 where they do, 0 where they do not.
+def disagreement(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
+    """Where two pictures show more than another texture: (h, w) float32, 1 where they do, 0 where they do not.
 
     Args:
         old, new: (h, w, 3) uint8 BGR.
         box_width: Of the face box, in pixels.
     """
-    blur, reach = AGREEMENT_BLUR * box_width, max(int(AGREEMENT_REACH * box_width), 1)
-    soft_old, soft_new = (cv2.GaussianBlur(picture, (0, 0), blur) for picture in (old, new))
-    difference = cv2.absdiff(soft_old, soft_new).max(axis=2).astype(np.float32)
-    around = cv2.dilate(difference, np.ones((reach, reach), np.uint8))
-    scale = AGREEMENT * max(float(old.mean()), 1.0)
-    return np.clip(2 - cv2.GaussianBlur(around, (0, 0), reach / 2) / scale, 0, 1)[..., None]
+    scale = min(AGREEMENT_WIDTH / box_width, 1)
+    width, height = (max(round(side * scale), 1) for side in old.shape[1::-1])
+    small = (cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in (old, new))
+    blur, reach = AGREEMENT_BLUR * box_width * scale, max(round(AGREEMENT_REACH * box_width * scale), 1)
+    difference = cv2.absdiff(*(cv2.GaussianBlur(picture, (0, 0), blur) for picture in small)).max(axis=2)
+    around = cv2.dilate(difference, np.ones((reach, reach), np.uint8)).astype(np.float32)
+    allowed = AGREEMENT * max(float(old.mean()), 1.0)
+    share = np.clip(cv2.GaussianBlur(around, (0, 0), reach / 2) / allowed - 1, 0, 1)
+    return cv2.resize(share, old.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def blend(
@@ -120,7 +125,7 @@ def blend(
     new = generated_face[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
     old = out[top:bottom, left:right]
     if keep_texture:
-        new = np.rint(new + agreement(old, new, size[0]) * (old.astype(np.float32) - new)).astype(np.uint8)
+        weights = np.rint(weights * disagreement(old, new, size[0])).astype(np.uint8)
     # Whole-number alpha compositing, rounded to nearest; 255 · 255 + 128 and its last step still fit in 16 bits.
     weight = cv2.merge([weights] * 3).astype(np.uint16)
     total = new * weight + old * (255 - weight) + np.uint16(128)
