@@ -17,10 +17,10 @@ UPPER_BOUNDARY_RATIO = 0.5
 AGREEMENT = 0.03
 """Share of the mean brightness by which frame and face may differ, blurred, in any colour, and still show the same;
 at twice that they do not."""
-AGREEMENT_BLUR, AGREEMENT_REACH = 0.018, 0.06
+AGREEMENT_BLUR, AGREEMENT_REACH = 0.0155, 0.065
 """Shares of the box's width: deviation of that blur, and how far around a difference the face is taken."""
 AGREEMENT_WIDTH = 64
-"""Width of the box in pixels at which they are compared: texture is not to count, and time is short."""
+"""Width of the box in pixels, about, at which they are compared: texture is not to count, and time is short."""
 
 
 def blur_kernel_size(side: int, blur: Blur = "offline") -> int:
@@ -72,13 +72,15 @@ def disagreement(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray
         old, new: (h, w, 3) uint8 BGR.
         box_width: Of the face box, in pixels.
     """
-    scale = min(AGREEMENT_WIDTH / box_width, 1)
-    width, height = (max(round(side * scale), 1) for side in old.shape[1::-1])
-    small = (cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in (old, new))
-    blur, reach = AGREEMENT_BLUR * box_width * scale, max(round(AGREEMENT_REACH * box_width * scale), 1)
-    difference = cv2.absdiff(*(cv2.GaussianBlur(picture, (0, 0), blur) for picture in small)).max(axis=2)
+    small_old, small_new = old, new
+    while box_width > 1.5 * AGREEMENT_WIDTH:
+        small_old, small_new, box_width = cv2.pyrDown(small_old), cv2.pyrDown(small_new), box_width // 2
+    blur, reach = AGREEMENT_BLUR * box_width, max(round(AGREEMENT_REACH * box_width), 1)
+    softened = (cv2.GaussianBlur(picture, (0, 0), blur) for picture in (small_old, small_new))
+    blue, green, red = cv2.split(cv2.absdiff(*softened))
+    difference = cv2.max(cv2.max(blue, green), red)
     around = cv2.dilate(difference, np.ones((reach, reach), np.uint8)).astype(np.float32)
-    allowed = AGREEMENT * max(float(old.mean()), 1.0)
+    allowed = AGREEMENT * max(float(np.mean(cv2.mean(small_old)[:3])), 1.0)
     share = np.clip(cv2.GaussianBlur(around, (0, 0), reach / 2) / allowed - 1, 0, 1)
     return cv2.resize(share, old.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
