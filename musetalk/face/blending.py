@@ -14,12 +14,12 @@ BLUR_FRACTION: dict[Blur, float] = {"offline": 0.05, "prepared": 0.1}
 """Blur kernel over the crop's side, published: offline dubbing and prepared avatars."""
 UPPER_BOUNDARY_RATIO = 0.5
 """Published: rows of the crop above this share of its height keep the original."""
-AGREEMENT = 0.03
+CHANGE_TOLERANCE = 0.03
 """Share of the mean brightness by which frame and face may differ, blurred, in any colour, and still show the same;
 at twice that they do not."""
-AGREEMENT_BLUR, AGREEMENT_REACH = 0.0155, 0.065
+CHANGE_BLUR, CHANGE_REACH = 0.0155, 0.065
 """Shares of the box's width: deviation of that blur, and how far around a difference the face is taken."""
-AGREEMENT_WIDTH = 64
+CHANGE_WIDTH = 64
 """Width of the box in pixels, about, at which they are compared: texture is not to count, and time is short."""
 
 
@@ -65,22 +65,22 @@ def blend_mask(
     return cv2.GaussianBlur(alpha, (kernel, kernel), 0)
 
 
-def disagreement(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
-    """Where two pictures show more than another texture: (h, w) float32, 1 where they do, 0 where they do not.
+def change_mask(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
+    """Where a new picture changes more than the texture of the old one: (h, w) float32, 1 where it does, 0 where not.
 
     Args:
         old, new: (h, w, 3) uint8 BGR.
         box_width: Of the face box, in pixels.
     """
     small_old, small_new = old, new
-    while box_width > 1.5 * AGREEMENT_WIDTH:
+    while box_width > 1.5 * CHANGE_WIDTH:
         small_old, small_new, box_width = cv2.pyrDown(small_old), cv2.pyrDown(small_new), box_width // 2
-    blur, reach = AGREEMENT_BLUR * box_width, max(round(AGREEMENT_REACH * box_width), 1)
+    blur, reach = CHANGE_BLUR * box_width, max(round(CHANGE_REACH * box_width), 1)
     softened = (cv2.GaussianBlur(picture, (0, 0), blur) for picture in (small_old, small_new))
     blue, green, red = cv2.split(cv2.absdiff(*softened))
     difference = cv2.max(cv2.max(blue, green), red)
     around = cv2.dilate(difference, np.ones((reach, reach), np.uint8)).astype(np.float32)
-    allowed = AGREEMENT * max(float(np.mean(cv2.mean(small_old)[:3])), 1.0)
+    allowed = CHANGE_TOLERANCE * max(float(np.mean(cv2.mean(small_old)[:3])), 1.0)
     share = np.clip(cv2.GaussianBlur(around, (0, 0), reach / 2) / allowed - 1, 0, 1)
     return cv2.resize(share, old.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
@@ -127,7 +127,7 @@ def blend(
     new = generated_face[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
     old = out[top:bottom, left:right]
     if keep_texture:
-        weights = np.rint(weights * disagreement(old, new, size[0])).astype(np.uint8)
+        weights = np.rint(weights * change_mask(old, new, size[0])).astype(np.uint8)
     # Whole-number alpha compositing, rounded to nearest; 255 · 255 + 128 and its last step still fit in 16 bits.
     weight = cv2.merge([weights] * 3).astype(np.uint16)
     total = new * weight + old * (255 - weight) + np.uint16(128)

@@ -5,7 +5,6 @@ Latents of a blurred mouth differ from those of a sharp one in every cell.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -54,44 +53,3 @@ class _Level(nn.Module):
         x = F.leaky_relu(self.enter(x), SLOPE)
         x = F.leaky_relu(x + self.look(x), SLOPE)
         return x, self.score(x)
-
-
-def mouth_cells(latents: Tensor, boxes: Tensor, image_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """The cells around each mouth, (n, c, rows, columns).
-
-    Args:
-        latents: (n, c, h, w).
-        boxes: (n, 4) of the mouths, in pixels of the image.
-        image_size: (height, width) of the image.
-        size: (rows, columns), at most (h, w).
-    """
-    rows, columns = (min(wanted, whole) for wanted, whole in zip(size, latents.shape[-2:], strict=True))
-    top = _first(boxes[:, 1::2], latents.shape[-2] / image_size[0], rows, latents.shape[-2])
-    left = _first(boxes[:, 0::2], latents.shape[-1] / image_size[1], columns, latents.shape[-1])
-    y = top[:, None] + torch.arange(rows, device=latents.device)
-    x = left[:, None] + torch.arange(columns, device=latents.device)
-    number = torch.arange(len(latents), device=latents.device)
-    cut = latents.permute(0, 2, 3, 1)[number[:, None, None], y[:, :, None], x[:, None, :]]
-    return cut.permute(0, 3, 1, 2)
-
-
-def mouth_pixels(
-    images: Tensor, boxes: Tensor, latent_size: tuple[int, int], size: tuple[int, int]
-) -> Tensor:
-    """What the cells that `mouth_cells` takes of an image's latents show, (n, c, rows × s, columns × s).
-
-    Args:
-        images: (n, c, h, w).
-        boxes: (n, 4) of the mouths, in its pixels.
-        latent_size: (h / s, w / s) of the latents.
-        size: (rows, columns) of cells.
-    """
-    height, width = images.shape[-2:]
-    side = height // latent_size[0]
-    return F.pixel_shuffle(mouth_cells(F.pixel_unshuffle(images, side), boxes, (height, width), size), side)
-
-
-def _first(edges: Tensor, scale: float, count: int, whole: int) -> Tensor:
-    """(n,) the first of `count` cells around the middle of edges (n, 2), inside the `whole`."""
-    middle = edges.float().mean(dim=1) * scale
-    return (middle - count / 2).round().long().clamp(0, whole - count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,10 +12,17 @@ from musetalk.models.vae import Vae, to_unit_range
 from musetalk.training.image_losses import detail_loss, image_pyramid_loss
 from musetalk.training.picture_crops import procedural_picture
 
-NOISE = 0.05
-"""Deviation of what is added to unscaled latents: the UNet's prediction is never exact."""
+LATENT_NOISE = 0.05
+"""Deviation of what is added to unscaled latents: the UNet's prediction is never exact, and a decoder forgives it."""
 DETAIL_WEIGHT = 3.0
 """Of the strength of detail, beside the distance of the pictures."""
+
+
+def freeze_encoder(network: Any) -> Any:
+    """An autoencoder of which only the decoder learns, so that what was trained on its latents still fits."""
+    network.requires_grad_(False)
+    network.decoder.requires_grad_(True)
+    return network
 
 
 class LearningDecoder(nn.Module):
@@ -27,8 +36,7 @@ class LearningDecoder(nn.Module):
 
     def __init__(self, vae: Vae, pieces_of: int, recompute: bool) -> None:
         super().__init__()
-        self.network = vae.network.requires_grad_(False)
-        self.network.decoder.requires_grad_(True)
+        self.network = freeze_encoder(vae.network)
         self._vae, self._pieces_of, self._recompute = vae, pieces_of, recompute
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
@@ -46,7 +54,7 @@ def reconstruction_loss(
         images: (n, 3, h, w) RGB in [-1, 1].
         scaling_factor: Of the latents.
     """
-    shown = decoder(latents + NOISE * scaling_factor * torch.randn_like(latents)).float()
+    shown = decoder(latents + LATENT_NOISE * scaling_factor * torch.randn_like(latents)).float()
     return image_pyramid_loss(shown, images) + DETAIL_WEIGHT * detail_loss(shown, images)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from musetalk.models.latent_discriminator import mouth_cells, mouth_pixels
 from musetalk.models.unet import Unet
 from musetalk.models.vae import LATENT_PIXELS, Vae, to_unit_range
 from musetalk.training.adversary import crop_resized
@@ -21,7 +20,7 @@ from musetalk.training.export import export_pretrained, export_unet
 from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES
 from musetalk.training.learning_decoder import LearningDecoder, procedural_pictures, reconstruction_loss
 from musetalk.training.learning_judge import LearningJudge
-from musetalk.training.mouth import mouth_mean, mouth_weights
+from musetalk.training.mouth import mouth_cells, mouth_mean, mouth_pixels, mouth_weights
 from musetalk.training.task import Pass, Validation
 from musetalk.training.validation import StageSamples, measure
 
@@ -34,6 +33,7 @@ DECODED_CELLS = (12, 22)
 """Those that are decoded for decoded_mouth_loss: the lips wide open, and little else."""
 BORDER_CELLS = 1
 """Around them, where the decoder learns: what it decodes at the edge of a crop lacks what lies beyond it."""
+BORDERED_CELLS = (DECODED_CELLS[0] + 2 * BORDER_CELLS, DECODED_CELLS[1] + 2 * BORDER_CELLS)
 RECONSTRUCTED_SHARE, PROCEDURAL_SHARE = 4, 8
 """One mouth in so many samples is decoded from its true latents, and one procedural picture is shown."""
 PROCEDURAL_SIZE, PROCEDURAL_WEIGHT = 96, 0.5
@@ -293,7 +293,6 @@ OF_DECODED_MOUTH = DECODED_LOSSES.keys() | {"lip_reading_loss", "lip_feature_los
 """Losses for which the latents around the mouth are decoded."""
 IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss", "reconstruction_loss"}
 """Losses for which no whole face is decoded."""
-BORDERED_CELLS = (DECODED_CELLS[0] + 2 * BORDER_CELLS, DECODED_CELLS[1] + 2 * BORDER_CELLS)
 
 
 def loss_weights(losses: LossConfig) -> dict[str, float]:

@@ -24,13 +24,13 @@ from musetalk.training.color_path import COLOR_SCALE, lay_color_path
 from musetalk.training.config import DiscriminatorConfig, DiscriminatorTrainConfig, ListEntry, RunConfig, entries
 from musetalk.training.export import export_pretrained
 from musetalk.training.image_losses import detail_loss, image_pyramid_loss
+from musetalk.training.learning_decoder import LATENT_NOISE, freeze_encoder
 from musetalk.training.order import SampleOrder
 from musetalk.training.picture_crops import cut_random, other_colors, procedural_picture
 from musetalk.training.task import Pass, Validation
 
 LATENT_BOUND = 2.5  # AutoencoderTiny's decoder bends latents beyond about 3
 ATTEMPTS = 20  # clips tried for one picture
-NOISE = 0.05  # the UNet's prediction is never exact: the decoder must forgive small errors
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         latents = self.encode(images)
-        noise = NOISE * torch.randn_like(latents) if self.training else 0.0
+        noise = LATENT_NOISE * torch.randn_like(latents) if self.training else 0.0
         return self.network.decode(latents + noise).sample, latents
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -200,8 +200,7 @@ class VaeTask:
         weights |= {"gan_loss": losses.gan_loss, "fm_loss": losses.gan_loss}
         self.decoder_only = config.decoder_only
         if self.decoder_only:
-            network.requires_grad_(False)
-            network.decoder.requires_grad_(True)
+            freeze_encoder(network)
         elif tiny:
             weights |= {"color_loss": losses.color_loss, "bound_loss": losses.bound_loss}
         self.weights = {name: weight for name, weight in weights.items() if weight}

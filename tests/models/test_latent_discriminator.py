@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from musetalk.models.latent_discriminator import LatentDiscriminator, mouth_cells, mouth_pixels
+from musetalk.models.latent_discriminator import LatentDiscriminator
 
 
 def test_it_judges_at_full_half_and_quarter_size() -> None:
@@ -32,22 +32,3 @@ def test_it_learns_to_tell_blurred_from_sharp() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.6  # 1.5 where it cannot tell them apart
-
-
-def test_cells_around_the_mouth_stay_inside_the_latents() -> None:
-    latents = torch.arange(3 * 32 * 32).reshape(3, 1, 32, 32).float()
-    # middles at cells (16, 22), (1, 0.5) and (28.5, 30.4)
-    boxes = torch.tensor([[96, 160, 160, 192], [0, 0, 16, 8], [200, 230, 256, 256]])
-    cut = mouth_cells(latents, boxes, (256, 256), (12, 24))
-    assert cut.shape == (3, 1, 12, 24)
-    for one, whole, top, left in zip(cut, latents, (16, 0, 20), (4, 0, 8), strict=True):
-        assert torch.equal(one, whole[:, top : top + 12, left : left + 24])
-    assert mouth_cells(latents[:, :, :8, :8], boxes, (64, 64), (12, 24)).shape == (3, 1, 8, 8)
-
-
-def test_pixels_around_the_mouth_are_those_of_its_cells() -> None:
-    images = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(1))
-    boxes = torch.tensor([[96, 160, 160, 192], [200, 230, 256, 256]])
-    cut = mouth_pixels(images, boxes, (32, 32), (12, 24))
-    assert torch.equal(cut[0], images[0, :, 128:224, 32:224])
-    assert torch.equal(cut[1], images[1, :, 160:256, 64:256])
