@@ -9,6 +9,8 @@ import numpy as np
 FACES = ("target", "reference", "mask_source")
 GAMMA, GAIN, CONTRAST, BRIGHTNESS, SATURATION = 0.18, 0.06, 0.12, 0.03, 0.25
 """Standard deviations: of logarithms, but for brightness, a share of white."""
+GREY_RATE = 0.05
+"""Share of the cameras that see no colours: else the mouths of a black-and-white film are painted pink."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def draw_grading(rng: np.random.Generator) -> Grading:
         gains=(blue, green, red),
         contrast=float(np.exp(rng.normal(0, CONTRAST))),
         brightness=float(rng.normal(0, BRIGHTNESS)),
-        saturation=float(np.exp(rng.normal(0, SATURATION))),
+        saturation=float(np.exp(rng.normal(0, SATURATION))) if rng.random() >= GREY_RATE else 0.0,
     )
 
 

@@ -44,6 +44,16 @@ def test_each_property_does_what_it_says() -> None:
     assert changed(gamma=0.5)[0] == round(255 * (50 / 255) ** 0.5)
 
 
+def test_some_cameras_see_no_colours() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_grading(rng) for _ in range(400)]
+    grey = [grading for grading in drawn if grading.saturation == 0]
+    assert 5 <= len(grey) <= 45
+    found = graded(sample(), grey[0])
+    for name in FACES:
+        assert np.ptp(found[name].astype(int), axis=-1).max() == 0
+
+
 def test_a_mirror_exchanges_left_and_right_of_faces_and_boxes_alone() -> None:
     given = sample()
     found = mirrored(given)
