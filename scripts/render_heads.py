@@ -1,7 +1,8 @@
 """Render talking heads to train on: `python -m scripts.render_heads --head FaceXModel --out DIR --clips 100`.
 
-Writes `<name>.mp4`, `.wav`, `.landmarks.npz` and `.truth.npz` of every clip, and with --twins the same frames with
-another mouth. A run that was stopped goes on where it was. Exit code 0: done; 1: something failed; 2: wrong usage.
+Writes `<name>.mp4`, `.wav`, `.landmarks.npz` and `.truth.npz` of every clip, and with --twins N the same frames with N
+other mouths (1 where N is left out). A run that was stopped goes on where it was. Exit code 0: done; 1: something
+failed; 2: wrong usage.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--split", choices=SPLITS, default=SPLITS[0], help="people, voices and sentences (default: train)"
     )
-    parser.add_argument("--twins", action="store_true", help="also the same frames with another mouth")
+    parser.add_argument(
+        "--twins", nargs="?", type=cli.at_least(0), const=1, default=0, help="also the same frames with N other mouths"
+    )
     parser.add_argument("--workers", type=cli.at_least(1), default=1, help="processes (default: 1)")
     parser.add_argument("--ffmpeg_path", help="an ffmpeg binary or its folder (default: found by itself)")
     return parser

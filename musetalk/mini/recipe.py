@@ -81,7 +81,8 @@ class Recipe:
         count = self.clips if split == "train" else max(2, self.clips // 10)
         flags = {"head": self.head, "out": self.work / "heads" / split, "clips": count, "seconds": self.seconds}
         flags |= {"split": split, "workers": self.workers}
-        return ["--twins", *(word for name, value in flags.items() for word in (f"--{name}", str(value)))]
+        flags["twins"] = 2 if split == "train" else 1  # sources of one target are compared in stage 2
+        return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
 
     def _clips(self) -> list[str]:
         work = self.work

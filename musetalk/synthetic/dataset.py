@@ -28,13 +28,13 @@ the pools of `sentences` and `speech`."""
 VERSION = 2
 """Goes up when the same task gives another clip."""
 _STREAM = {TRAIN: 1, HELD_OUT: 2}
-_TRUTH, _TWIN = ".truth.npz", ".twin"
+_TRUTH = ".truth.npz"
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class ClipTask:
-    """One clip of a dataset: `number` in it, and what decides its content."""
+    """One clip of a dataset: `number` in it, and what decides its content; `twins` of it have other mouths."""
 
     folder: Path
     number: int
@@ -42,7 +42,7 @@ class ClipTask:
     split: str
     frames: int
     size: int
-    twins: bool
+    twins: int
 
     @property
     def name(self) -> str:
@@ -53,20 +53,29 @@ class ClipTask:
         """One of its files."""
         return self.folder / f"{self.name}{suffix}"
 
+    def take_path(self, take: str, suffix: str) -> Path:
+        """A file of one of its `takes`."""
+        return self.path(f".{take}{suffix}" if take else suffix)
+
     @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Of its files; the truth is written last."""
-        twin = (f"{_TWIN}.wav", f"{_TWIN}.mp4", f"{_TWIN}.landmarks.npz") if self.twins else ()
-        return (".wav", ".mp4", ".landmarks.npz", *twin, _TRUTH)
+    def files(self) -> tuple[Path, ...]:
+        """All of its files; the truth is written last."""
+        kinds = (".wav", ".mp4", ".landmarks.npz")
+        return (*(self.take_path(take, kind) for take in self.takes for kind in kinds), self.path(_TRUTH))
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The clip itself, "", and its twins: `twin`, `twin2`, `twin3` …"""
+        return ("", *(f"twin{number if number > 1 else ''}" for number in range(1, self.twins + 1)))
 
     @property
     def settings(self) -> np.ndarray:
         """What the clip was made with, as its truth holds it."""
-        return np.array([VERSION, self.frames, self.size, int(self.twins)])
+        return np.array([VERSION, self.frames, self.size, self.twins])
 
     def is_done(self) -> bool:
         """Whether all of its files are there, made with the same settings."""
-        if not all(self.path(suffix).is_file() for suffix in self.suffixes):
+        if not all(path.is_file() for path in self.files):
             return False
         try:
             with np.load(self.path(_TRUTH), allow_pickle=False) as data:
@@ -119,16 +128,15 @@ class ClipMaker:
         task.path(_TRUTH).unlink(missing_ok=True)  # the mark of a whole clip
         performer = random_shoot(who, self._renderer)
         performances = [random_performance(acting, task.frames, task.split)]
-        if task.twins:
+        for _ in range(task.twins):
             twin = random_twin(other, task.frames, task.split)
-            # above the mouth the two are one
+            # above the mouth they are all one
             expression = performances[0].take.expression
             performances.append(replace(twin, take=replace(twin.take, expression=expression)))
         motion = random_motion(moving, task.frames, performances[0].stress)
         quality = int(moving.choice([14, 18, 22, 26, 30], p=(0.15, 0.4, 0.25, 0.13, 0.07)))
-        suffixes = ("", _TWIN)[: len(performances)]
-        for suffix, performance in zip(suffixes, performances, strict=True):
-            write_wav(task.path(f"{suffix}.wav"), performance.audio)
+        for take, performance in zip(task.takes, performances, strict=True):
+            write_wav(task.take_path(take, ".wav"), performance.audio)
         taken = self._film(task, performer, motion, performances, quality, int(moving.integers(1 << 30)))
         facts: dict[str, Any] = {
             "settings": task.settings,
@@ -138,11 +146,11 @@ class ClipMaker:
             "drawn": np.array(performer.look.style.toon > 0),
             "crf": np.array(quality),
         }
-        for suffix, performance, shots in zip(suffixes, performances, taken, strict=True):
-            with replacing(task.path(f"{suffix}.landmarks.npz")) as file:
+        for take, performance, shots in zip(task.takes, performances, taken, strict=True):
+            with replacing(task.take_path(take, ".landmarks.npz")) as file:
                 landmarks = np.stack([shot.landmarks for shot in shots]).astype(np.float32)
                 np.savez(file, landmarks=landmarks, mouths=performance.take.curves.astype(np.float32))
-            prefix = "twin_" if suffix else ""
+            prefix = f"{take}_" if take else ""
             facts |= {prefix + name: value for name, value in truth(performance, shots).items()}
         with replacing(task.path(_TRUTH)) as file:
             np.savez_compressed(file, **facts)
@@ -163,17 +171,17 @@ class ClipMaker:
             writers = [
                 stack.enter_context(
                     VideoWriter(
-                        task.path(f"{suffix}.mp4"),
+                        task.take_path(take, ".mp4"),
                         task.size,
                         task.size,
                         Fraction(FRAME_RATE),
-                        audio=task.path(f"{suffix}.wav") if performance.audible else None,
+                        audio=task.take_path(take, ".wav") if performance.audible else None,
                         frame_count=task.frames,
                         ffmpeg=self._ffmpeg,
                         crf=quality,
                     )
                 )
-                for suffix, performance in zip(("", _TWIN), performances, strict=False)
+                for take, performance in zip(task.takes, performances, strict=True)
             ]
             takes = [performance.take for performance in performances]
             for shots in film_takes(self._renderer, performer, motion, takes, noise_seed):

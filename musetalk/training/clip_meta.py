@@ -12,9 +12,10 @@ The keys are those of the published preprocessing, so that published files can b
 - `isvalid`: whether the clip is to be trained on.
 
 Ours, all optional when read: `regions_path` (see `clip_store`), `settings` (fingerprint of all that the file was made
-from), `dropped` (why isvalid is false; picture and sound of such a clip are not kept), `twin` (the JSON of a clip that
-shows the same frames with another mouth), `mouth_list` (for each frame how much of each of `mouth_channels.CHANNELS`
-the mouth shows; rendered data), `source` and `first_frame` (the 25 fps video, and the clip's start in it).
+from), `dropped` (why isvalid is false; picture and sound of such a clip are not kept), `twins` (the JSON of each clip
+that shows the same frames with another mouth), `mouth_list` (for each frame how much of each of
+`mouth_channels.CHANNELS` the mouth shows; rendered data), `source` and `first_frame` (the 25 fps video, and the clip's
+start in it).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class ClipMeta:
         regions_path: The clip's face regions, see `clip_store`.
         settings: Fingerprint of what the files were made from.
         dropped: Why the clip is not valid.
-        twin: JSON of the clip that shows the same frames with another mouth (rendered data).
+        twins: JSON of each clip that shows the same frames with another mouth (rendered data).
         mouths: (n, C) float32, the true mouths of rendered data by `mouth_channels.CHANNELS`; None: unknown.
         source: The 25 fps video that the clip was cut from.
         first_frame: Frame of the source that is the clip's first.
@@ -73,7 +74,7 @@ class ClipMeta:
     regions_path: Path | None = None
     settings: str | None = None
     dropped: str | None = None
-    twin: Path | None = None
+    twins: tuple[Path, ...] = ()
     mouths: np.ndarray | None = None
     source: Path | None = None
     first_frame: int = 0
@@ -116,7 +117,7 @@ def write_meta(path: Path, meta: ClipMeta) -> None:
         "regions_path": meta.regions_path and meta.regions_path.as_posix(),
         "settings": meta.settings,
         "dropped": meta.dropped,
-        "twin": meta.twin and meta.twin.as_posix(),
+        "twins": [twin.as_posix() for twin in meta.twins],
         "mouth_list": None if meta.mouths is None else _rows(meta.mouths, 3),
         "source": meta.source and meta.source.as_posix(),
         "first_frame": meta.first_frame,
@@ -158,7 +159,7 @@ def read_meta(path: str | Path) -> ClipMeta:
         regions_path=reader.optional_path("regions_path"),
         settings=reader.text("settings"),
         dropped=reader.text("dropped"),
-        twin=reader.optional_path("twin"),
+        twins=reader.paths("twins"),
         mouths=reader.optional_array("mouth_list", frames, (len(CHANNELS),)),
         source=reader.optional_path("source"),
         first_frame=reader.whole("first_frame", 0),
@@ -217,8 +218,16 @@ class _Reader:
     def optional_path(self, key: str) -> Path | None:
         return self.path_of(key, needed=False) if self._content.get(key) is not None else None
 
+    def paths(self, key: str) -> tuple[Path, ...]:
+        values = self._content.get(key) or []
+        if not isinstance(values, list):
+            self.fail(key, f"is {values!r:.40}, not a list of paths")
+        return tuple(self._path_from(key, value) for value in values)
+
     def path_of(self, key: str, needed: bool) -> Path:
-        value = self._get(key)
+        return self._path_from(key, self._get(key))
+
+    def _path_from(self, key: str, value: object) -> Path:
         if not isinstance(value, str) or not value or "\0" in value:
             self.fail(key, f"is {value!r:.40}, not a path")
         return found_from(Path(value), self._path.parent)

@@ -34,8 +34,9 @@ class DataConfig:
         geometry: Crop of a face: `published` (detector and landmarks together) or `inference` (as inference cuts it,
             which measured better: BENCHMARKS.md).
         extra_margin: Geometry inference: pixels that the box's lower edge is moved down (published inference: 10).
-        use_twins: Take masked face and reference from the clip of the same moment with another mouth, where there is
+        use_twins: Take masked face and reference from a clip of the same moment with another mouth, where there is
             one (rendered data), with probability twin_probability.
+        sources_per_target: From so many of these, for the same target: each sample has a row for each.
         mixed_boxes: With a twin: crops lie around a drawn mixture of both mouths, so that they tell neither.
         true_mouths: A UNet with a mouth reader is told the clips' true mouths (rendered data), not what it reads off
             their sound; its reader is that of init_mouth_reader.
@@ -62,6 +63,7 @@ class DataConfig:
     extra_margin: int = setting(10, at_least=0)
     use_twins: bool = True
     twin_probability: float = setting(1.0, at_least=0, at_most=1)
+    sources_per_target: int = setting(1, at_least=1)
     mixed_boxes: bool = False
     true_mouths: bool = False
     color_rate: float = setting(0.0, at_least=0, at_most=1)
@@ -105,6 +107,8 @@ class LossConfig:
         mouth_detail_loss: L1 between how strong the fine detail of the two is.
         reconstruction_loss: With train_decoder: between true mouths, procedural pictures, and what is decoded of their
             own latents, so that the decoder goes on showing what the encoder saw.
+        consistency_loss, lip_consistency_loss: With several sources_per_target: between what is painted over them, as
+            decoded_mouth_loss and lip_reading_loss compare, so that it does not show which of them it was painted over.
         lip_reading_loss, lip_feature_loss: Between the mouths that a network reads off the two, and between its
             features; it learns from the true mouths, which samples have to hold.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
@@ -129,6 +133,8 @@ class LossConfig:
     reconstruction_loss: float = setting(0.0, at_least=0)
     lip_reading_loss: float = setting(0.0, at_least=0)
     lip_feature_loss: float = setting(0.0, at_least=0)
+    consistency_loss: float = setting(0.0, at_least=0)
+    lip_consistency_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)
     latent_fm_loss: float = setting(0.0, at_least=0)
 

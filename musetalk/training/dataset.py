@@ -165,12 +165,12 @@ class ClipDataset(Dataset[dict[str, Any]]):
         if is_twin:
             return OpenClip(track, regions)
         hidden = self._audio.open(facts.wav) if self._audio is not None else None
-        twin = None
-        if self.settings.use_twins and facts.twin is not None:
-            twin = self._load(facts.twin, is_twin=True)
+        twins = tuple(self._load(twin, is_twin=True) for twin in facts.twins) if self.settings.use_twins else ()
+        for twin in twins:
+            name = twin.track.facts.meta
             if twin.track.facts.frames != facts.frames:
-                raise InputError(f"{facts.twin}: not as long as {meta}, whose twin it is", "Make both clips again.")
-        return OpenClip(track, regions, hidden, twin)
+                raise InputError(f"{name}: not as long as {meta}, whose twin it is", "Make both clips again.")
+        return OpenClip(track, regions, hidden, twins)
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs: not the open clips."""

@@ -39,6 +39,12 @@ class LipJudge(LearningJudge):
             "feature": sum_of(differences) / len(pairs),
         }
 
+    def consistency(self, one: Tensor, other: Tensor) -> Tensor:
+        """Smooth L1 between the mouths read of two pictures (n, 3, h, w); gradients reach both, and nothing else."""
+        with frozen(self.network):
+            mouths = [self.network(pictures).mouths.float() for pictures in (one, other)]
+        return F.smooth_l1_loss(*mouths)
+
     def own_loss(self, real: Tensor, beside: Tensor) -> Tensor:
         """Smooth L1 of what is read of real pictures.
 

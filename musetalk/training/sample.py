@@ -44,8 +44,9 @@ class SampleSettings:
         extra_margin: Ours, geometry inference: pixels of the frame that inference lowers a box; the drawn margin lies
             around it.
         smooth_boxes: Ours, geometry inference: frames to each side that inference smooths boxes over; 0: not at all.
-        use_twins: Ours: where a clip has a twin, masked face and reference are the twin's, at the same frame.
+        use_twins: Ours: where a clip has twins, masked face and reference are those of one of them, at the same frame.
         twin_probability: Ours: share of the samples of such a clip for which they are.
+        sources_per_target: Ours: so many twins of a clip are sources of the same target, a row of the sample for each.
         mixed_boxes: Ours: such crops lie around a drawn mixture of both mouths, so that they tell neither; else around
             the twin's, as at inference.
         true_mouths: Ours: samples hold the true mouths, which a clip then must have (rendered data).
@@ -71,6 +72,7 @@ class SampleSettings:
     smooth_boxes: int = SMOOTHING_RADIUS
     use_twins: bool = True
     twin_probability: float = 1.0
+    sources_per_target: int = 1
     mixed_boxes: bool = False
     true_mouths: bool = False
     color_rate: float = 0.0
@@ -90,13 +92,13 @@ class OpenClip:
         track: Its faces.
         regions: Their pixels.
         hidden: (steps, S, D) float16 hidden states of its sound; None: samples have no audio windows.
-        twin: The clip that shows the same frames with another mouth.
+        twins: The clips that show the same frames with other mouths.
     """
 
     def __init__(
-        self, track: Track, regions: RegionFile, hidden: np.ndarray | None = None, twin: OpenClip | None = None
+        self, track: Track, regions: RegionFile, hidden: np.ndarray | None = None, twins: Sequence[OpenClip] = ()
     ) -> None:
-        self.track, self.regions, self.hidden, self.twin = track, regions, hidden, twin
+        self.track, self.regions, self.hidden, self.twins = track, regions, hidden, tuple(twins)
 
     def usable(self, settings: SampleSettings) -> np.ndarray:
         """(n,) bool: frames with a face that is wide enough."""
@@ -118,49 +120,55 @@ class OpenClip:
         """Memory that it holds, about; what is mapped from files is not counted."""
         track = self.track
         own = track.landmarks.nbytes * 2 + track.detections.nbytes + track.facts.frames * 48
-        return own + (self.twin.nbytes if self.twin is not None else 0)
+        return own + sum(twin.nbytes for twin in self.twins)
 
 
 def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
     """A sample of a clip.
 
+    T is settings.n_sample_frames; where a frame has several sources, it is their number, and the frame always the same.
+
     Returns:
         target, reference, mask_source: (T, size, size, 3) uint8 BGR; mask_source is the face whose upper half is kept.
-        mouth_box: (T, 4) int32 in the crop, x1, y1, x2, y2, end exclusive; with a twin around both mouths, of which
-            one has to appear and the other to vanish.
+        mouth_box: (T, 4) int32 in the crop, x1, y1, x2, y2, end exclusive; with twins around all mouths, of which one
+            has to appear and the others to vanish.
         frames: (T,) int64.
         mouths: (T, C) float32, each channel in its `mouth_channels.SPREAD`; with `true_mouths` alone.
         windows: (T, tokens, D) float16 audio windows, without positions; absent where the clip was opened without.
         mel: (80, mel_window_length(T)) float32 from the first frame on; absent where T is 1.
-        None where what was drawn cannot be cut out, or no frame can be the reference.
+        None where what was drawn cannot be cut out, no frame can be the reference, or twins are missing.
 
     Raises:
         InputError: A file of the clip is damaged.
     """
     length = settings.n_sample_frames
     usable = clip.usable(settings)
-    twin = clip.twin if settings.use_twins and rng.random() < settings.twin_probability else None
-    if twin is not None:
+    twins = _drawn_twins(clip, settings, rng)
+    if len(twins) < settings.sources_per_target > 1:
+        return None
+    for twin in twins:
         usable = usable & twin.usable(settings)
     starts = sample_starts(usable, length)
     if not len(starts):
         return None
     frames = int(starts[rng.integers(len(starts))]) + np.arange(length)
-    track = clip.track if twin is None else twin.track
-    if twin is not None and settings.mixed_boxes:
+    track = twins[0].track if twins else clip.track
+    if twins and settings.mixed_boxes:
         track = mixed_track(track, clip.track, rng.random())
     boxes = crop_boxes(track, frames, settings, drawn_margin(rng, settings))
     if boxes is None:
         return None
-    mouth_boxes = _mouth_boxes([clip] if twin is None else [clip, twin], frames, boxes, settings)
+    mouth_boxes = _mouth_boxes([clip, *twins], frames, boxes, settings)
     if mouth_boxes is None:
         return None
     size = settings.image_size
     target = cut_faces(clip.regions, frames, boxes, size)
     mask_source = target
-    if twin is not None:
+    if twins:
         # As at inference, the reference is the very frame whose lower half is masked.
-        reference = mask_source = cut_faces(twin.regions, frames, boxes, size)
+        reference = mask_source = np.concatenate([cut_faces(twin.regions, frames, boxes, size) for twin in twins])
+        target, mouth_boxes = (np.concatenate([rows] * len(twins)) for rows in (target, mouth_boxes))
+        frames = np.concatenate([frames] * len(twins))
     else:
         drawn = _draw_references(clip, usable, frames, settings, rng)
         if drawn is None:
@@ -184,6 +192,15 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
         first = mel_window_start(int(frames[0]), FPS)
         sample["mel"] = sync_mel_slice(clip.samples, first, mel_window_length(length, FPS))
     return _augmented(sample, settings, rng)
+
+
+def _drawn_twins(clip: OpenClip, settings: SampleSettings, rng: np.random.Generator) -> tuple[OpenClip, ...]:
+    """Those whose frames are the sources; none: the sources are the clip's own."""
+    if not settings.use_twins or rng.random() >= settings.twin_probability:
+        return ()
+    if len(clip.twins) <= settings.sources_per_target:
+        return clip.twins
+    return tuple(clip.twins[k] for k in rng.choice(len(clip.twins), settings.sources_per_target, replace=False))
 
 
 def _augmented(

@@ -17,9 +17,10 @@ from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
 from musetalk.training.encoded import LATENTS
 from musetalk.training.export import export_pretrained, export_unet
-from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES
+from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES, pyramid_distance
 from musetalk.training.learning_decoder import LearningDecoder, procedural_pictures, reconstruction_loss
 from musetalk.training.learning_judge import LearningJudge
+from musetalk.training.lip_judge import LipJudge
 from musetalk.training.mouth import mouth_cells, mouth_mean, mouth_pixels, mouth_weights
 from musetalk.training.task import Pass, Validation
 from musetalk.training.validation import StageSamples, measure
@@ -226,6 +227,7 @@ class StageTask:
         if self.weights.keys() & OF_DECODED_MOUTH:
             painted, shown = self._decoded_mouths(predicted, target, faces, boxes)
             losses |= {name: loss(painted, shown) for name, loss in DECODED_LOSSES.items() if name in self.weights}
+            losses |= self._consistency(painted)
             if "lip" in self.adversaries and mouths is not None:
                 terms = self.adversaries["lip"].generator_losses(shown, painted)
                 named = {f"lip_{term}_loss": loss for term, loss in terms.items()}
@@ -245,6 +247,21 @@ class StageTask:
         named = {f"latent_{LOSS_NAMES[term]}": loss for term, loss in terms.items()}
         losses |= {name: loss for name, loss in named.items() if name in self.weights}
         return Pass(losses, pairs | {"latent": (real, fake)})
+
+    def _consistency(self, painted: torch.Tensor) -> dict[str, torch.Tensor]:
+        """How far what is painted of each target over one source differs from what is painted over the next."""
+        if not self.weights.keys() & CONSISTENCY:
+            return {}
+        rows = painted.unflatten(0, (-1, self.config.data.sources_per_target))
+        one, other = rows.flatten(0, 1), rows.roll(1, dims=1).flatten(0, 1)
+        losses = {}
+        if "consistency_loss" in self.weights:
+            losses["consistency_loss"] = pyramid_distance(one, other)
+        if "lip_consistency_loss" in self.weights:
+            lip = self.adversaries["lip"]
+            assert isinstance(lip, LipJudge)
+            losses["lip_consistency_loss"] = lip.consistency(one, other)
+        return losses
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         if "target_latents" in batch:
@@ -289,7 +306,9 @@ class StageTask:
         return Pass(losses, pairs)
 
 
-OF_DECODED_MOUTH = DECODED_LOSSES.keys() | {"lip_reading_loss", "lip_feature_loss"}
+CONSISTENCY = {"consistency_loss", "lip_consistency_loss"}
+"""Losses between what is painted over several sources of one target."""
+OF_DECODED_MOUTH = DECODED_LOSSES.keys() | CONSISTENCY | {"lip_reading_loss", "lip_feature_loss"}
 """Losses for which the latents around the mouth are decoded."""
 IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss", "reconstruction_loss"}
 """Losses for which no whole face is decoded."""

@@ -101,6 +101,7 @@ def check_stage(config: StageConfig) -> None:
     Raises:
         ConfigError: Names everything that does not fit.
     """
+    data = config.data
     losses, blocks = config.loss_params, config.model_params.discriminator_params.num_blocks
     adversarial = losses.gan_loss or losses.mouth_gan_loss
     in_pixels = (losses.l1_loss, losses.vgg_loss, losses.sync_loss, losses.mouth_l1_loss)
@@ -112,20 +113,27 @@ def check_stage(config: StageConfig) -> None:
     in_latents = losses.latent_gan_loss or losses.latent_fm_loss
     if not any(always) and (not (adversarial or in_latents) or config.discriminator_train_params.start_gan):
         problems.append("loss_params: all weights are 0, or begin at start_gan only: nothing would be learnt")
-    if losses.sync_loss and config.data.n_sample_frames == 1:
+    if losses.sync_loss and data.n_sample_frames == 1:
         problems.append("loss_params.sync_loss needs several frames: data.n_sample_frames is 1")
-    if config.data.encoded_samples and (any(in_pixels) or adversarial or config.data.n_sample_frames > 1):
+    if data.encoded_samples and (any(in_pixels) or adversarial or data.n_sample_frames > 1):
         problems.append("data.encoded_samples is for losses of latents alone, and one frame a sample")
-    if config.data.true_mouths and config.init_mouth_reader is None:
+    if data.true_mouths and config.init_mouth_reader is None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
-    if (losses.lip_reading_loss or losses.lip_feature_loss) and not config.data.true_mouths:
-        problems.append("loss_params.lip_reading_loss and lip_feature_loss need data.true_mouths")
-    if config.train_decoder and config.data.encoded_samples:
+    if (losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss) and not data.true_mouths:
+        problems.append("loss_params.lip_reading_loss, lip_feature_loss and lip_consistency_loss need data.true_mouths")
+    if (losses.consistency_loss or losses.lip_consistency_loss) and data.sources_per_target == 1:
+        problems.append("loss_params.consistency_loss and lip_consistency_loss need several data.sources_per_target")
+    alone = (data.n_sample_frames, data.twin_probability, data.encoded_samples) == (1, 1, 0)
+    if data.sources_per_target > 1 and not (data.use_twins and alone):
+        problems.append(
+            "data.sources_per_target is for use_twins, a twin_probability of 1, one frame a sample, no encoded_samples"
+        )
+    if config.train_decoder and data.encoded_samples:
         problems.append("train_decoder learns from true faces, which data.encoded_samples does not keep")
     if losses.reconstruction_loss and not (config.train_decoder and losses.latent_loss):
         problems.append("loss_params.reconstruction_loss needs train_decoder and latent_loss")
-    if config.data.image_size % IMAGE_UNIT:
-        problems.append(f"data.image_size is {config.data.image_size}, not a multiple of {IMAGE_UNIT}")
+    if data.image_size % IMAGE_UNIT:
+        problems.append(f"data.image_size is {data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:
         raise ConfigError("; ".join(problems), "Correct these settings.")
 
@@ -256,6 +264,7 @@ def sample_settings(config: StageConfig) -> SampleSettings:
         extra_margin=data.extra_margin,
         use_twins=data.use_twins,
         twin_probability=data.twin_probability,
+        sources_per_target=data.sources_per_target,
         mixed_boxes=data.mixed_boxes,
         true_mouths=data.true_mouths,
         color_rate=data.color_rate,
@@ -279,7 +288,7 @@ def build_samples(
     with accelerator.main_process_first():
         samples = open_dataset(training, settings, folder, encoder)
         try:
-            plain = replace(settings, ref_dropout_rate=0.0, color_rate=0.0, mirror_rate=0.0)
+            plain = replace(settings, ref_dropout_rate=0.0, color_rate=0.0, mirror_rate=0.0, sources_per_target=1)
             validation = open_dataset(held_out, plain, folder, encoder)
         except InputError as error:
             say(f"warning: there will be no validation: {error.what}")
@@ -327,6 +336,6 @@ def _adversaries(config: StageConfig, unet: Unet) -> dict[str, LearningJudge]:
     if losses.latent_gan_loss or losses.latent_fm_loss:
         mouth = len(CHANNELS) if config.data.true_mouths else 0
         found["latent"] = build_latent_adversary(2 * unet.out_channels + mouth, config.discriminator_train_params)
-    if losses.lip_reading_loss or losses.lip_feature_loss:
+    if losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss:
         found["lip"] = build_lip_judge(len(CHANNELS))
     return found

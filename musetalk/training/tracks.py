@@ -29,7 +29,7 @@ from musetalk.training.files import write_whole
 
 SUFFIX = ".track"
 _HEAD = struct.Struct("<8sI")
-_MAGIC = b"MuseTrk2"
+_MAGIC = b"MuseTrk3"
 _FRAME_BYTES = 2 + 4 * 4 + LANDMARK_COUNT * 2 * 4
 _MOUTH_BYTES = len(CHANNELS) * 4
 
@@ -42,7 +42,7 @@ class TrackFacts:
         meta: The clip's JSON.
         wav: Its sound.
         regions: Its face regions; None: it has none.
-        twin: JSON of the clip that shows the same frames with another mouth.
+        twins: JSON of each clip that shows the same frames with another mouth.
         frame_size: (height, width).
         isvalid: Whether it is to be trained on.
         dropped: Why not.
@@ -53,7 +53,7 @@ class TrackFacts:
     meta: Path
     wav: Path
     regions: Path | None
-    twin: Path | None
+    twins: tuple[Path, ...]
     frame_size: tuple[int, int]
     isvalid: bool
     dropped: str | None
@@ -108,8 +108,7 @@ class TrackStore:
             bar.start(len(metas))
             for meta in metas:
                 try:
-                    twin = self.facts(meta).twin
-                    if twin is not None:
+                    for twin in self.facts(meta).twins:
                         self.facts(twin)
                 except InputError as error:
                     failures[meta] = error.what
@@ -173,7 +172,7 @@ def _content(meta: ClipMeta, stamp: list[int]) -> bytes:
         "frames": meta.frames,
         "wav": str(meta.wav_path.absolute()),
         "regions": meta.regions_path and str(meta.regions_path.absolute()),
-        "twin": meta.twin and str(meta.twin.absolute()),
+        "twins": [str(twin.absolute()) for twin in meta.twins],
         "frame_size": meta.video_size,
         "isvalid": meta.isvalid,
         "dropped": meta.dropped,
@@ -226,7 +225,7 @@ def _read(path: Path, meta: Path, stamp: list[int], whole: bool) -> tuple[TrackF
             meta,
             Path(facts["wav"]),
             Path(facts["regions"]) if facts["regions"] else None,
-            Path(facts["twin"]) if facts["twin"] else None,
+            tuple(Path(twin) for twin in facts["twins"]),
             (height, width),
             facts["isvalid"],
             facts["dropped"],

@@ -136,6 +136,15 @@ def test_seeds_splits_and_the_twins_flag(head, tmp_path, dataset):
     alone, with_twin = (folder / "train_0_00001.mp4" for folder in (tmp_path, dataset))
     assert alone.read_bytes() == with_twin.read_bytes()
     assert render(head, tmp_path, "--clips", 1, "--first", 1, "--seed", 7) == 0
+    assert render(head, tmp_path / "more", "--clips", 1, "--first", 1, "--twins", 2) == 0
+    for suffix in (".mp4", ".twin.mp4"):
+        both = [folder / f"train_0_00001{suffix}" for folder in (dataset, tmp_path / "more")]
+        assert both[0].read_bytes() == both[1].read_bytes()
+    with np.load(tmp_path / "more" / "train_0_00001.truth.npz") as truth:
+        assert not np.array_equal(truth["twin_curves"], truth["twin2_curves"])
+    assert {path.name for path in (tmp_path / "more").glob("*.twin2.*")} == {
+        f"train_0_00001.twin2{suffix}" for suffix in (".mp4", ".wav", ".landmarks.npz")
+    }
     assert render(head, tmp_path, "--clips", 1, "--first", 1, "--split", "held_out") == 0
     clips = [frames_of(tmp_path / f"{name}_00001.mp4").astype(int) for name in ("train_0", "train_7", "held_out_0")]
     assert min(np.abs(clips[a] - clips[b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))) > 5

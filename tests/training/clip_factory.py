@@ -82,7 +82,7 @@ def write_clip(
     clip: int = 0,
     no_face: Sequence[int] = (),
     seed: int | None = None,
-    twin: Path | None = None,
+    twins: Sequence[Path] = (),
     **changes: Any,
 ) -> Path:
     """A clip's JSON, regions and sound; returns the JSON.
@@ -115,7 +115,7 @@ def write_clip(
         landmarks=landmarks,
         isvalid=True,
         regions_path=regions,
-        twin=twin,
+        twins=tuple(twins),
     )
     path = folder / f"{name}.json"
     write_meta(path, replace(meta, **changes))

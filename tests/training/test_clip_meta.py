@@ -53,13 +53,17 @@ def test_a_published_file_is_read(tmp_path):
     assert meta.detections.dtype == np.float32 and meta.detections[1].tolist() == [10.5, 20, 190.25, 220]
     assert meta.landmarks.shape == (3, 68, 2) and meta.landmarks[2, 5].tolist() == [5, 6]
     assert meta.has_face.all() and meta.fps == 25
-    assert (meta.regions_path, meta.twin, meta.dropped, meta.settings, meta.mouths) == (None,) * 5
+    assert (meta.regions_path, meta.dropped, meta.settings, meta.mouths) == (None,) * 4 and meta.twins == ()
 
 
 def test_what_is_written_is_read_again(tmp_path):
     mouths = np.random.default_rng(3).uniform(0, 1, (3, 13)).astype(np.float32)
     given = meta_of(
-        twin=Path("t.json"), regions_path=Path("a.regions"), settings="f00", first_frame=750, mouths=mouths
+        twins=(Path("t.json"), Path("u.json")),
+        regions_path=Path("a.regions"),
+        settings="f00",
+        first_frame=750,
+        mouths=mouths,
     )
 
     write_meta(tmp_path / "deep" / "a.json", given)
@@ -67,7 +71,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
     for name in ("mp4_path", "wav_path", "video_size", "face_size", "frames", "isvalid", "regions_path", "settings"):
         assert getattr(read, name) == getattr(given, name)
-    assert (read.twin, read.first_frame, read.dropped) == (Path("t.json"), 750, None)
+    assert (read.twins, read.first_frame, read.dropped) == ((Path("t.json"), Path("u.json")), 750, None)
     np.testing.assert_allclose(read.detections, given.detections, atol=0.006)
     np.testing.assert_allclose(read.landmarks, given.landmarks, atol=0.006)
     np.testing.assert_allclose(read.mouths, mouths, atol=0.0006)
@@ -122,7 +126,7 @@ def test_frames_without_a_face_are_null_or_empty(tmp_path, empty):
         ("isvalid", 1),
         ("mp4_path", ""),
         ("wav_path", 3),
-        ("twin", 3),
+        ("twins", 3),
         ("dropped", {}),
     ],
 )

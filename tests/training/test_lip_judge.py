@@ -52,6 +52,16 @@ def test_another_mouth_costs_more_than_another_light(judge: LipJudge) -> None:
         assert other[name] > 5 * darker[name]
 
 
+def test_two_pictures_are_compared_by_what_is_read_of_them(judge: LipJudge) -> None:
+    gaps = torch.linspace(0.1, 0.9, 9)
+    fake = drawn(gaps, 0.8).requires_grad_()
+    darker, other = (judge.consistency(fake, picture) for picture in (drawn(gaps, 0.8) - 0.2, drawn(1 - gaps, 0.8)))
+    assert other > 5 * darker
+    other.backward()
+    assert fake.grad is not None and fake.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in judge.network.parameters())
+
+
 def test_gradients_reach_what_is_painted_alone_and_the_reader_by_its_own_loss_alone(judge: LipJudge) -> None:
     gaps = torch.tensor([0.2, 0.7])
     fake = drawn(gaps.flip(0), 0.8).requires_grad_()

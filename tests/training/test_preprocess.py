@@ -451,11 +451,11 @@ def test_a_clip_and_its_twin_name_each_other(folder):
     assert clip_names("train.txt") == clips
     for name, twin in (("x_clip001", "x.twin_clip001"), ("x_clip002", "x.twin_clip002")):
         meta, other = read_meta(f"meta/{name}.json"), read_meta(f"meta/{twin}.json")
-        assert meta.twin == Path(f"meta/{twin}.json")
-        assert other.isvalid and other.twin == Path(f"meta/{name}.json")
+        assert meta.twins == (Path(f"meta/{twin}.json"),)
+        assert other.isvalid and other.twins == (Path(f"meta/{name}.json"),)
         assert (meta.frames, meta.first_frame) == (other.frames, other.first_frame)
-    assert read_meta("meta/y_clip000.json").twin is None
-    assert read_meta("meta/z_clip000.json").twin is None and read_meta("meta/z.twin_clip000.json").twin is None
+    for name in ("y", "z", "z.twin"):
+        assert not read_meta(f"meta/{name}_clip000.json").twins
     assert summary_of(folder)["twins"] == 0
     before = written(folder)
     assert run() == 0
@@ -464,9 +464,20 @@ def test_a_clip_and_its_twin_name_each_other(folder):
     before = written(folder)
     (folder / "raw" / "x.twin.mp4").unlink()
     assert run() == 0
-    assert read_meta("meta/x_clip001.json").twin is None
+    assert not read_meta("meta/x_clip001.json").twins
     again = made_again(folder, before)
     assert again == {f"meta/{w}x_clip00{i}.json" for w in ("", ".work/") for i in range(3)}
+
+
+def test_a_clip_may_have_several_twins(folder):
+    for name in ("x", "x.twin", "x.twin2"):
+        write_numbered(folder / "raw" / f"{name}.mp4", 30)
+    write_numbered(folder / "raw" / "x.twin3.mp4", 40)  # not the same frames
+    assert run() == 0
+    family = {name: Path(f"meta/{name}_clip000.json") for name in ("x", "x.twin", "x.twin2")}
+    for name, path in family.items():
+        assert set(read_meta(path).twins) == set(family.values()) - {path}, name
+    assert not read_meta("meta/x.twin3_clip000.json").twins
 
 
 def test_a_twin_needs_no_sound(folder):
@@ -476,8 +487,8 @@ def test_a_twin_needs_no_sound(folder):
     write_video(folder / "raw" / "x.twin.mp4", [numbered_frame(i) for i in range(30)])
     np.savez("raw/x.twin.landmarks.npz", landmarks=true_landmarks(30))
     assert run() == 0
-    assert read_meta("meta/x_clip000.json").twin == Path("meta/x.twin_clip000.json")
-    assert read_meta("meta/x.twin_clip000.json").twin is None
+    assert read_meta("meta/x_clip000.json").twins == (Path("meta/x.twin_clip000.json"),)
+    assert not read_meta("meta/x.twin_clip000.json").twins
     assert clip_names("train.txt") == ["x_clip000"] and summary_of(folder)["twins"] == 1
 
 

@@ -49,10 +49,11 @@ def test_windows_follow_each_other_and_the_last_is_shorter():
 
 def test_names_keep_folders_and_order_numbers():
     root = Path("raw")
-    files = [root / name for name in ("a10.mp4", "a2.mp4", "b/a2.mov", "B.twin.mp4", "B.mp4", "c.twin.mp4")]
+    names = ("a10.mp4", "a2.mp4", "b/a2.mov", "B.twin.mp4", "B.mp4", "B.twin2.mp4", "c.twin.mp4")
+    files = [root / name for name in names]
     videos = named(root, files)
-    assert [video.name for video in videos] == ["B", "B.twin", "a2", "a10", "b/a2", "c.twin"]
-    assert {video.name: video.twin_of for video in videos if video.twin_of} == {"B.twin": "B"}
+    assert [video.name for video in videos] == ["B", "B.twin", "B.twin2", "a2", "a10", "b/a2", "c.twin"]
+    assert {video.name: video.twin_of for video in videos if video.twin_of} == {"B.twin": "B", "B.twin2": "B"}
     assert videos[1].truth == root / "B.twin.landmarks.npz"
 
 

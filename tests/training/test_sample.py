@@ -28,13 +28,13 @@ SETTINGS = SampleSettings(image_size=64, padding_pixel_mouth=3)
 STAGE2 = replace(SETTINGS, n_sample_frames=4, crop_type=DYNAMIC_MARGIN)
 
 
-def opened(clip: Path, twin: OpenClip | None = None) -> OpenClip:
+def opened(clip: Path, *twins: OpenClip) -> OpenClip:
     folder = clip.parent / "cache"
     track, encoder = TrackStore(folder).open(clip), StepEncoder()
     store = AudioStore(folder, encoder_fingerprint(encoder))
     assert store.prepare([track.facts.wav], encoder) == {}
     assert track.facts.regions is not None
-    return OpenClip(track, RegionFile(track.facts.regions), store.open(track.facts.wav), twin)
+    return OpenClip(track, RegionFile(track.facts.regions), store.open(track.facts.wav), twins)
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +192,8 @@ def test_a_twin_gives_the_masked_face_and_the_reference_and_the_place(tmp_path: 
         # The red ramp runs down the frame: equal ones mean that both were cut at the same place.
         ramps = sample["target"][..., 2].astype(int), sample["mask_source"][..., 2].astype(int)
         assert np.abs(ramps[0] - ramps[1]).max() <= 4
-    assert clip.twin is not None
-    own = draws(OpenClip(clip.twin.track, clip.twin.regions), replace(settings, crop_type="crop_resize"), 30)
+    (twin,) = clip.twins
+    own = draws(OpenClip(twin.track, twin.regions), replace(settings, crop_type="crop_resize"), 30)
     placed = draws(clip, replace(settings, crop_type="crop_resize"), 30)
     by_frame = {int(sample["frames"][0]): sample["target"][0, :, 0, 2] for sample in own}
     both = [sample for sample in placed if int(sample["frames"][0]) in by_frame]
@@ -220,7 +220,7 @@ def test_mixed_boxes_lie_between_those_of_both_mouths(tmp_path: Path) -> None:
     assert np.abs(theirs - own).max() > 15
     np.testing.assert_allclose(between, 0.75 * theirs + 0.25 * own, atol=1.01)
     # The red ramp runs down the frame: what a crop ends with tells where it lies.
-    clip = OpenClip(track, clip.regions, clip.hidden, twin)
+    clip = OpenClip(track, clip.regions, clip.hidden, [twin])
     ends = [sample["target"][0, -1, :, 2].mean() for sample in draws(clip, replace(settings, mixed_boxes=True), 40)]
     always = [sample["target"][0, -1, :, 2].mean() for sample in draws(clip, settings, 40)]
     assert np.std(ends) > 2 * np.std(always)
@@ -232,6 +232,26 @@ def test_twins_are_used_as_often_as_asked(tmp_path: Path) -> None:
         shown_clip(sample["mask_source"]) == 5 for sample in draws(clip, replace(SETTINGS, twin_probability=0.3), 150)
     ]
     assert 0.2 < np.mean(used) < 0.4
+
+
+def test_several_sources_of_one_target(tmp_path: Path) -> None:
+    twins = [opened(write_clip(tmp_path, f"twin{k}", 60, clip=k)) for k in (5, 6, 7)]
+    clip = opened(write_clip(tmp_path, "a", 60, clip=2), *twins)
+    settings = replace(SETTINGS, sources_per_target=2, mixed_boxes=True, geometry="inference")
+    pairs = set()
+    for sample in draws(clip, settings, 30):
+        assert all(len(sample[name]) == 2 for name in ("target", "reference", "mouth_box", "windows"))
+        assert sample["frames"][0] == sample["frames"][1]
+        for name in ("target", "mouth_box", "windows"):
+            assert np.array_equal(sample[name][0], sample[name][1]), name
+        assert np.array_equal(sample["reference"], sample["mask_source"])
+        assert shown_clip(sample["target"]) == 2
+        pairs.add(tuple(shown_clip(sample["reference"][row : row + 1]) for row in range(2)))
+        ramps = [sample[name][row, ..., 2].astype(int) for name in ("target", "reference") for row in range(2)]
+        assert max(np.abs(ramp - ramps[0]).max() for ramp in ramps) <= 4  # all cut at the same place
+    assert {frozenset(pair) for pair in pairs} == {frozenset(two) for two in ((5, 6), (5, 7), (6, 7))}
+    lonely = opened(tmp_path / "a.json", twins[0])
+    assert draw_sample(lonely, settings, np.random.default_rng(0)) is None
 
 
 def test_the_mouth_box_of_a_twin_holds_both_mouths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,6 +192,48 @@ def test_samples_encoded_once_train_as_well(world: Path, tmp_path: Path) -> None
         train("stage1", STAGE1, settings(world, tmp_path, **{**given, "loss_params.l1_loss": 1}))
 
 
+PAIRED = {"loss_params.consistency_loss": 1, "loss_params.lip_consistency_loss": 1, "data.sources_per_target": 2}
+
+
+def test_what_is_painted_over_two_sources_of_a_target_is_compared(told: Path, tmp_path: Path) -> None:
+    """Over the same mouth twice it is the same; over two mouths it is not."""
+    others = [write_clip(tmp_path / "data", f"other{n}", 60, n) for n in (3, 3, 4)]
+    mouths = np.zeros((60, 13), np.float32)
+    lists = {}
+    for name, twins in (("alike", others[:2]), ("apart", others[1:])):
+        clip = write_clip(tmp_path / "data", name, 60, 1, mouths=mouths, twins=twins)
+        lists[name] = tmp_path / "data" / f"{name}.txt"
+        write_list(lists[name], [clip])
+    changes = {**MOUTHS, **PAIRED, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.train_bs": 1}
+    found = {}
+    for name, path in lists.items():
+        given = {**changes, "data.train_list": path, "data.val_list": tmp_path / "none.txt"}
+        assert train("stage1", STAGE1, settings(told, tmp_path / name, **given)) == 0
+        found[name] = rows(tmp_path / name / "stage1" / "test")[-1]
+    for loss in ("consistency_loss", "lip_consistency_loss"):
+        assert found["alike"][loss] < 1e-6 < found["apart"][loss], loss
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"data.sources_per_target": 1}, "need several data.sources_per_target"),
+        ({"data.twin_probability": 0.5}, "a twin_probability of 1"),
+        ({"data.true_mouths": False}, "lip_consistency_loss need data.true_mouths"),
+    ],
+)
+def test_what_several_sources_need_is_said(told: Path, tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        train("stage1", STAGE1, settings(told, tmp_path, **{**MOUTHS, **PAIRED, **changes}))
+
+
+def test_clips_with_too_few_twins_are_left_out(told: Path, tmp_path: Path) -> None:
+    changes = {**MOUTHS, "data.sources_per_target": 2, "init_mouth_reader": told / "reader.safetensors"}
+    with pytest.raises(InputError, match="fewer than 2 twins"):
+        train("stage1", STAGE1, settings(told, tmp_path, **changes, unet_config=told / "unet.json"))
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips with true mouths, and a UNet and a reader for them."""
@@ -261,7 +303,7 @@ def test_lips_are_read_by_a_network_that_learns_beside(told: Path, tmp_path: Pat
     assert (folder / "checkpoints" / "checkpoint-2" / "lip.pt").is_file()
     assert train("stage1", STAGE1, settings(told, tmp_path, **{**changes, "solver.max_train_steps": 3})) == 0
     assert rows(folder)[-1]["step"] == 3
-    with pytest.raises(ConfigError, match="lip_feature_loss need data"):
+    with pytest.raises(ConfigError, match=r"need data\.true_mouths"):
         train("stage1", STAGE1, settings(told, tmp_path / "untold", **{**changes, "data.true_mouths": False}))
 
 

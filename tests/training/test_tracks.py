@@ -28,7 +28,7 @@ def test_a_track_holds_what_the_json_says(tmp_path: Path) -> None:
     assert np.array_equal(track.facts.widths[there], (boxes[there, 2] - boxes[there, 0]).astype(int))
     assert track.facts.frame_size == meta.video_size and track.facts.frames == 40
     assert track.facts.wav == meta.wav_path and track.facts.regions == meta.regions_path
-    assert track.facts.twin is None and track.facts.isvalid and track.facts.dropped is None
+    assert track.facts.twins == () and track.facts.isvalid and track.facts.dropped is None
     assert track.mouths is None and not track.facts.has_mouths
 
 
@@ -58,7 +58,7 @@ def test_the_json_is_parsed_once_and_again_when_it_changes(tmp_path: Path, monke
     assert len(parsed) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"MuseTrk2\xff\xff\xff\xff", b"nothing of the kind"])
+@pytest.mark.parametrize("damage", [b"", b"MuseTrk3\xff\xff\xff\xff", b"nothing of the kind"])
 def test_a_damaged_track_is_made_again(tmp_path: Path, damage: bytes) -> None:
     clip = write_clip(tmp_path, "a", 20)
     store = TrackStore(tmp_path / "cache")
@@ -73,7 +73,7 @@ def test_a_damaged_track_is_made_again(tmp_path: Path, damage: bytes) -> None:
 def test_clips_that_cannot_be_read_are_named_with_the_reason(tmp_path: Path) -> None:
     good = write_clip(tmp_path, "good", 20)
     (tmp_path / "bad.json").write_text("{")
-    orphan = write_clip(tmp_path, "orphan", 20, twin=tmp_path / "gone.json")
+    orphan = write_clip(tmp_path, "orphan", 20, twins=[tmp_path / "gone.json"])
     failures = TrackStore(tmp_path / "cache").prepare([good, tmp_path / "bad.json", tmp_path / "none.json", orphan])
     assert list(failures) == [tmp_path / "bad.json", tmp_path / "none.json", orphan]
     assert "bad.json" in failures[tmp_path / "bad.json"] and "gone.json" in failures[orphan]

@@ -206,7 +206,7 @@ class ClipMaker:
             regions_path=layout.regions(part.name) if kept else None,
             settings=task.settings(self._settings),
             dropped=part.reason,
-            twin=dict(task.twins).get((start, stop)),
+            twins=tuple(path for frames, path in task.twins if frames == (start, stop)),
             mouths=track.mouths,
             source=layout.video(task.video.name),
             first_frame=start,

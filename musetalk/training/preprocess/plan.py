@@ -18,7 +18,8 @@ SUFFIXES = frozenset(
     )
 )
 """Of videos; other files are passed over."""
-TWIN = ".twin"
+TWIN = re.compile(r"\.twin[0-9]*$")
+"""Ends the name of a video that shows the frames of another one with another mouth: .twin, .twin2, .twin3 …"""
 TRUTH_SUFFIX = ".landmarks.npz"
 
 
@@ -30,7 +31,8 @@ class RawVideo:
         name: Its path in the raw folder without suffix, with slashes; all that is made of it has this name.
         path: The file.
         twin_of: Name of the video that shows the same frames with another mouth, where this one is called
-            `<that>.twin`. Without a sound such a video is there for its picture alone, and goes in no list.
+            `<that>.twin`, or `<that>.twin2` and so on. Without a sound such a video is there for its picture alone, and
+            goes in no list.
     """
 
     name: str
@@ -91,7 +93,7 @@ def named(root: Path, files: Iterable[Path]) -> list[RawVideo]:
     known = set(names.values())
     videos = []
     for path, name in sorted(names.items(), key=lambda item: natural_key(item[1])):
-        main = name[: -len(TWIN)] if name.endswith(TWIN) else None
+        main = TWIN.sub("", name) if TWIN.search(name) else None
         videos.append(RawVideo(name, path, main if main in known else None))
     return videos
 

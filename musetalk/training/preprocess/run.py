@@ -142,11 +142,13 @@ class _Run:
         self._advance = advance
         self._videos: dict[str, VideoRecord] = {}
         self._windows: dict[str, list[WindowRecord]] = {}
-        self._twin_names: dict[str, str] = {}
+        self._twin_names: dict[str, list[str]] = {}
 
     def normalise(self, videos: Sequence[RawVideo]) -> None:
         """Bring all videos to 25 fps."""
-        self._twin_names = {video.twin_of: video.name for video in videos if video.twin_of is not None}
+        for video in videos:
+            if video.twin_of is not None:
+                self._twin_names.setdefault(video.twin_of, []).append(video.name)
         tasks = []
         for video in videos:
             try:
@@ -171,7 +173,7 @@ class _Run:
                 continue
             planned = windows(video.name, record.sounding, self._settings.config.clip_frames)
             remove_stale_windows(self._layout, video.name, {window.name for window in planned})
-            twins = self._twins(video)
+            twins = [place for twin in self._twin_names.get(video.name, []) for place in self._twin(video, twin)]
             self._windows[video.name] = []
             for window in planned:
                 inside = tuple((frames, path) for frames, path in twins if window.start <= frames[0] < window.stop)
@@ -185,16 +187,19 @@ class _Run:
         for done in self._do(tasks, step):
             self._windows[done.task.video.name].append(done.result)
 
-    def _twins(self, video: RawVideo) -> list[tuple[tuple[int, int], Path]]:
-        """JSON of each clip of the video's twin, by its frames."""
-        twin = self._twin_names.get(video.name)
-        if twin is None or twin not in self._videos:
+    def _twin(self, video: RawVideo, twin: str) -> list[tuple[tuple[int, int], Path]]:
+        """JSON of each clip of one of the video's twins, with its frames."""
+        if twin not in self._videos:
             return []
         frames, others = self._videos[video.name].frames, self._videos[twin].frames
         if frames != others:
             self._summary.notes.append(f"{twin} is not used as a twin: it has {others} frames, {video.name} {frames}.")
             return []
-        clips = clips_of(self._windows.get(twin, ()))
+        return self._places(twin)
+
+    def _places(self, video: str) -> list[tuple[tuple[int, int], Path]]:
+        """JSON of each clip of a video that is kept, with its frames."""
+        clips = clips_of(self._windows.get(video, ()))
         return [((clip.start, clip.stop), self._layout.meta(clip.name)) for clip in clips if clip.reason is None]
 
     def join_twins(self, videos: Sequence[RawVideo]) -> None:
@@ -203,14 +208,15 @@ class _Run:
             record = self._videos.get(video.name)
             if video.twin_of is None or record is None or not record.speaks:
                 continue
-            theirs = clips_of(self._windows.get(video.twin_of, ()))
-            known = {(clip.start, clip.stop): self._layout.meta(clip.name) for clip in theirs if clip.reason is None}
-            if video.twin_of not in self._videos or self._videos[video.twin_of].frames != record.frames:
-                known = {}
-            for clip in clips_of(self._windows.get(video.name, ())):
-                path, twin = self._layout.meta(clip.name), known.get((clip.start, clip.stop))
-                if clip.reason is None and (meta := read_meta(path)).twin != twin:
-                    write_meta(path, replace(meta, twin=twin))
+            family = [video.twin_of, *self._twin_names[video.twin_of]]
+            others = [name for name in family if name != video.name and name in self._videos]
+            known = [
+                place for name in others if self._videos[name].frames == record.frames for place in self._places(name)
+            ]
+            for own, path in self._places(video.name):
+                twins = tuple(twin for frames, twin in known if frames == own)
+                if (meta := read_meta(path)).twins != twins:
+                    write_meta(path, replace(meta, twins=twins))
 
     def _do(self, tasks: Sequence[Task], step: str) -> Iterator[Done[Task]]:
         """Those of the tasks that succeed."""

@@ -51,7 +51,7 @@ class WindowTask:
         video: Where it comes from.
         record: Of the 25 fps video.
         window: Name and frames.
-        twins: JSON of each clip of the twin video, by its frames in that video.
+        twins: JSON of each clip of each twin video, with its frames in that video.
     """
 
     video: RawVideo
@@ -80,7 +80,7 @@ class WindowTask:
             networks = [(file, signature(file)) for file in (config.syncnet, config.syncnet_config) if file.is_file()]
             sync = [config.sync_max_offset, config.sync_min_confidence, networks]
         twins = [[*frames, path] for frames, path in self.twins]
-        return fingerprint("clip", self.regions_settings(maker), judged, sync, twins)
+        return fingerprint("clip, twins", self.regions_settings(maker), judged, sync, twins)
 
     def regions_settings(self, maker: MakerSettings) -> str:
         """Fingerprint of all that stored face regions depend on, besides the clip's frames."""
