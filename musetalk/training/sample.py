@@ -80,6 +80,11 @@ class SampleSettings:
     seed: int = 41
 
     @property
+    def least_twins(self) -> int:
+        """Twins that a clip needs: as many as a target has sources, where these are several; else it does without."""
+        return self.sources_per_target if self.sources_per_target > 1 else 0
+
+    @property
     def min_width(self) -> int:
         """Narrowest face that is used, in pixels of the frame; at least 1."""
         return max(self.min_face_size, 1) if self.control_face_min_size else 1
@@ -144,7 +149,7 @@ def draw_sample(clip: OpenClip, settings: SampleSettings, rng: np.random.Generat
     length = settings.n_sample_frames
     usable = clip.usable(settings)
     twins = _drawn_twins(clip, settings, rng)
-    if len(twins) < settings.sources_per_target > 1:
+    if len(twins) < settings.least_twins:
         return None
     for twin in twins:
         usable = usable & twin.usable(settings)

@@ -96,8 +96,8 @@ def _why_not(facts: TrackFacts, settings: SampleSettings) -> str | None:
         return f"{run} with a face at least {width} pixels wide"
     if facts.regions is None or not facts.regions.is_file():
         return "no face regions"
-    if settings.use_twins and len(facts.twins) < settings.sources_per_target > 1:
-        return f"fewer than {settings.sources_per_target} twins"
+    if len(facts.twins) < settings.least_twins:
+        return f"fewer than {settings.least_twins} twins"
     if settings.true_mouths and not facts.has_mouths:
         return "no true mouths, as rendered clips have them"
     return None

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -159,20 +160,24 @@ sys.exit(run_command(main))
 """
 
 
-def run_until_it_reports(target):
-    """A program that streams for ever, once it has said how many frames are encoded."""
+@contextmanager
+def streaming(target):
+    """A program that would stream for ever, once it has said how many frames are encoded; killed in the end."""
     command = [sys.executable, "-c", CHILD, str(target), str(Path(__file__).parents[1])]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    return child, int(child.stdout.readline())
+    try:
+        yield child, int(child.stdout.readline())
+    finally:
+        child.kill()
 
 
 @posix
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("name", ["a.mp4", "a.m3u8"])
 def test_a_signal_leaves_a_whole_file(tmp_path, number, code, name):
-    child, encoded = run_until_it_reports(tmp_path / name)
-    child.send_signal(number)
-    _, errors = child.communicate(timeout=PATIENCE)
+    with streaming(tmp_path / name) as (child, encoded):
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=PATIENCE)
     assert child.returncode == code and b"Traceback" not in errors
     if name.endswith("m3u8"):
         assert (tmp_path / name).read_text().rstrip().endswith("#EXT-X-ENDLIST")
@@ -186,9 +191,9 @@ def test_a_signal_leaves_a_whole_file(tmp_path, number, code, name):
 
 @posix
 def test_even_sigkill_leaves_what_was_written(tmp_path):
-    child, encoded = run_until_it_reports(tmp_path / "a.mp4")
-    child.kill()
-    child.communicate(timeout=PATIENCE)
+    with streaming(tmp_path / "a.mp4") as (child, encoded):
+        child.kill()
+        child.communicate(timeout=PATIENCE)
     numbers = [read_number(frame) for _, frame in decoded(tmp_path / "a.mp4")]
     assert len(numbers) >= encoded - 14
     assert numbers == [number % 1024 for number in range(len(numbers))]
