@@ -55,7 +55,7 @@ class PreparedFrames:
 
     def __init__(self, folder: Path, manifest: Manifest, cache_bytes: int = CACHE_BYTES) -> None:
         self.info: SourceInfo = manifest.info
-        self._keep_texture = find_version(manifest.version).keeps_texture
+        self._keep_look = find_version(manifest.version).keeps_look
         self._images = ImageSequence(folder / FRAMES)
         self._idle = ImageSequence(folder / IDLE_FACES)
         self._tensors = TensorFile(folder / STATES, TENSORS)
@@ -111,7 +111,7 @@ class PreparedFrames:
         start = int(self._mask_ends[index - 1]) if index else 0
         weights = self._tensors.rows(MASKS, start, int(self._mask_ends[index]))
         alpha = weights.reshape(mask_box[3] - mask_box[1], mask_box[2] - mask_box[0])
-        return FacePlacement(box, mask_box, alpha, self._keep_texture)
+        return FacePlacement(box, mask_box, alpha, self._keep_look)
 
     def located(self, index: int) -> LocatedFrame:
         """A source frame with its placement."""

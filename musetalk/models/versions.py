@@ -24,7 +24,7 @@ class VersionSpec:
         face_finder: What `--face_finder auto` takes when the published weights are not there, or for mini always.
         parser: Likewise for `--parser auto`.
         fades_inside_box: Whether the mask fades out inside the box; published versions leave half of it at the edge.
-        keeps_texture: Whether the frame's pixels stay where the new face differs from them in texture alone.
+        keeps_look: Whether the frame's texture and tones are kept where the networks lose them (see FacePlacement).
         bundled: Whether the weights come with the project.
     """
 
@@ -39,7 +39,7 @@ class VersionSpec:
     face_finder: str = "mediapipe"
     parser: str = "landmarks"
     fades_inside_box: bool = False
-    keeps_texture: bool = False
+    keeps_look: bool = False
     bundled: bool = False
 
 
@@ -76,7 +76,7 @@ VERSIONS: dict[str, VersionSpec] = {
             lowers_chin=True,
             shifts_box=False,
             fades_inside_box=True,
-            keeps_texture=True,
+            keeps_look=True,
             bundled=True,
         ),
     )

@@ -12,6 +12,7 @@ from itertools import islice
 import numpy as np
 
 from musetalk.face.blending import blend
+from musetalk.face.tone import tone_of, toned
 from musetalk.pipeline.frame_state import LocatedFrame, StateSource
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.live import batched
@@ -55,7 +56,10 @@ def compose(source: LocatedFrame, face: np.ndarray | None) -> np.ndarray:
     if face is None or placement is None:
         return source.frame
     box, crop_box, alpha = placement.box, placement.crop_box, placement.alpha
-    return blend(source.frame, face, box, crop_box, alpha, keep_texture=placement.keep_texture)
+    if placement.keep_look:
+        tone = tone_of(source.frame[max(box[1], 0) : max(box[3], 0), max(box[0], 0) : max(box[2], 0)])
+        face = face if tone is None else toned(face, tone)
+    return blend(source.frame, face, box, crop_box, alpha, keep_texture=placement.keep_look)
 
 
 def blended_frames(generated: Iterator[GeneratedFrame]) -> Iterator[np.ndarray]:

@@ -1,0 +1,64 @@
+"""Faces of films without colours stay without them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from musetalk.face.tone import tone_of, toned
+from musetalk.pipeline.frame_state import FacePlacement, LocatedFrame
+from musetalk.pipeline.speaking import compose
+
+BOX = (20, 20, 180, 180)
+MOUTH = (20, 20, 70)
+SEPIA = np.array([0.55, 0.8, 1.0])
+
+
+def film(print_color: np.ndarray) -> np.ndarray:
+    """A face-like picture (200, 200, 3) BGR of one tone, with grain."""
+    rng = np.random.default_rng(2)
+    grey = np.linspace(20, 240, 200)[:, None] + rng.normal(0, 4, (200, 200))
+    return np.clip(np.rint(grey[:, :, None] * print_color), 0, 255).astype(np.uint8)
+
+
+def pink_mouth() -> np.ndarray:
+    face = np.full((160, 160, 3), (120, 120, 120), np.uint8)
+    face[100:140, 50:110] = MOUTH
+    return face
+
+
+@pytest.mark.parametrize("color", [np.ones(3), SEPIA], ids=["grey", "sepia"])
+def test_a_painted_mouth_gets_the_tones_of_the_film(color: np.ndarray) -> None:
+    frame, face = film(color), pink_mouth()
+    alpha = np.full((160, 160), 255, np.uint8)
+    out = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, alpha, keep_look=True)), face)
+    mouth = out[130:150, 80:120].reshape(-1, 3)
+    brightness = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[120, 80]
+    grey = np.array([0.114, 0.587, 0.299]) @ color
+    expected = brightness / grey * color
+    assert np.abs(mouth - expected).max() < 6
+
+    published = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, alpha)), face)
+    assert (published[130:150, 80:120] == MOUTH).all()
+
+
+def test_a_face_in_colours_keeps_those_that_were_painted() -> None:
+    frame = film(SEPIA)
+    frame[140:150, 70:130] = (90, 80, 150)  # lips
+    assert tone_of(frame[20:180, 20:180]) is None
+    face = pink_mouth()
+    out = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, np.full((160, 160), 255, np.uint8), True)), face)
+    assert (out[130:150, 80:120] == MOUTH).all()
+
+
+def test_a_box_beyond_the_frame_shows_nothing() -> None:
+    assert tone_of(np.zeros((0, 5, 3), np.uint8)) is None
+
+
+def test_brightness_is_not_touched() -> None:
+    tone = tone_of(film(SEPIA))
+    assert tone is not None
+    face = pink_mouth()
+    before, after = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(int) for picture in (face, toned(face, tone)))
+    assert np.abs(before - after).max() <= 2
