@@ -179,6 +179,6 @@ def idle_faces(
         inputs = torch.from_numpy(latents(start, min(start + batch_size, count)))
         lent = {place: image for place in range(len(inputs)) if (image := references.of(start + place)) is not None}
         if lent:
-            half = inputs.shape[1] // 2
-            inputs[list(lent), half:] = generator.encode_references(list(lent.values())).cpu()
+            places = list(lent)
+            inputs[places] = generator.with_references(inputs[places], list(lent.values())).cpu()
         yield from generator.generate(inputs, np.stack([silence] * len(inputs)))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from musetalk.audio.windows import SAMPLE_RATE, step_count
-from musetalk.benchmark.counting import NetworkWork
+from musetalk.benchmark.counting import NetworkWork, Work
 from musetalk.benchmark.results import ClipFacts, StageCost
 from musetalk.benchmark.timer import median_seconds
 from musetalk.errors import InputError
@@ -148,17 +148,20 @@ def network_stages(model: Model, clip: Clip, work: NetworkWork, batch: int, repe
         predicted = unet(latents, windows)
     dtype, width = str(unet.dtype).removeprefix("torch."), unet.dtype.itemsize
 
-    def cost(name: str, run: Callable[[], object], per_face: int, passes: int) -> StageCost:
-        part = {ENCODE: work.encode, UNET: work.unet, DECODE: work.decode}[name]
+    def cost(name: str, run: Callable[[], object], *parts: tuple[Work, int, int]) -> StageCost:
+        """Of networks, each with how often a face goes through it, and how many passes the batch takes."""
         with torch.inference_mode():
             seconds = median_seconds(run, device, repeats)
-        moved = width * (part.weights * passes / batch + part.values * per_face)
-        return StageCost(name, seconds / batch, part.flops * per_face, moved, dtype, device.type)
+        flops = sum(part.flops * per_face for part, per_face, _ in parts)
+        moved = width * sum(part.weights * passes / batch + part.values * per_face for part, per_face, passes in parts)
+        return StageCost(name, seconds / batch, flops, moved, dtype, device.type)
 
-    # A face is encoded twice: masked, and whole as the reference.
-    yield cost(ENCODE, lambda: generator.encode_faces(crops()), 2, vae_passes(2 * batch, device.type))
-    yield cost(UNET, lambda: unet(latents, windows), 1, 1)
-    yield cost(DECODE, lambda: to_bgr(vae.decode(predicted)), 1, vae_passes(batch, device.type))
+    # A face is encoded twice: masked, and whole as the reference, which may then be given a neutral mouth.
+    neutral = [(work.unet, 1, 1)] if unet.neutral_reference else []
+    encoding = (work.encode, 2, vae_passes(2 * batch, device.type))
+    yield cost(ENCODE, lambda: generator.encode_faces(crops()), encoding, *neutral)
+    yield cost(UNET, lambda: unet(latents, windows), (work.unet, 1, 1))
+    yield cost(DECODE, lambda: to_bgr(vae.decode(predicted)), (work.decode, 1, vae_passes(batch, device.type)))
 
 
 def vae_passes(images: int, device: str) -> int:

@@ -23,18 +23,22 @@ READER = "mouth_reader"
 """Another one: {window_tokens, hidden} of a MouthReader; its channels are those of the class embedding."""
 WARP = "reference_warp"
 """Another one, beside a reader: {width, hidden, heads, blocks} of a ReferenceWarp."""
+NEUTRAL = "neutral_reference"
+"""Another one, beside a reader: a first pass gives the reference a neutral mouth."""
 _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
 class Unet:
     """One step at timestep 0.
 
-    Four settings of musetalk.json, which the published versions leave out, are meant for small networks. With
+    Five settings of musetalk.json, which the published versions leave out, are meant for small networks. With
     `reference_blended` the network has one channel more, a logit of how much of what it paints is laid over the
     reference's latents: what is to stay need not be painted, and what is to go need not be known. With `lower_half` it
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
-    sound (see `mouth_unet.MouthUnet`); a `reference_warp` then moves parts of the reference to where they belong.
+    sound (see `mouth_unet.MouthUnet`); a `reference_warp` then moves parts of the reference to where they belong. With
+    `neutral_reference` it first paints every reference a neutral mouth (see `neutral`), so that what is painted then
+    does not show how the source's own mouth stood. That depends on the frame alone: a prepared avatar stores it.
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
@@ -44,17 +48,19 @@ class Unet:
         out_channels: Of the latents that it gives.
         audio_width: Of a token.
         window_tokens: Tokens that a window must have; None: any number.
+        neutral_reference: `neutral` takes a pass.
     """
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        config = network.config
+        self._config = config = network.config
         self._blended, self._lower_half = bool(config.get(BLENDED, False)), bool(config.get(LOWER_HALF, False))
         self.in_channels = int(config.in_channels)
         self.out_channels = int(config.out_channels) - self._blended
         self.audio_width = int(config.cross_attention_dim)
         reader = config.get(READER)
         self.window_tokens: int | None = None if reader is None else int(reader["window_tokens"])
+        self.neutral_reference = bool(config.get(NEUTRAL, False))
         self._timestep: torch.Tensor | None = None
 
     def check_padding(self, left: int, right: int, states: int) -> None:
@@ -76,6 +82,22 @@ class Unet:
                 f"Leave audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another UNet.",
             )
 
+    def neutral(self, latents: torch.Tensor) -> torch.Tensor:
+        """Inputs whose references have a neutral mouth, which is closed; without `neutral_reference` those given.
+
+        Args:
+            latents: (n, in_channels, h, w), masked then reference, scaled.
+
+        Returns:
+            The same shape and dtype, on the network's device where something was painted.
+        """
+        if not self.neutral_reference:
+            return latents
+        count, channels = len(latents), int(self._config.projection_class_embeddings_input_dim)
+        unheard = torch.zeros(count, 0, self.audio_width, device=self.device)  # it is told the mouth
+        painted = self(latents, unheard, torch.zeros(count, channels, device=self.device))
+        return torch.cat([latents[:, : -self.out_channels].to(painted.device), painted.to(latents.dtype)], dim=1)
+
     @property
     def dtype(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
@@ -90,7 +112,7 @@ class Unet:
         """Latents of the generated faces, (n, out_channels, h, w).
 
         Args:
-            latents: (n, in_channels, h, w), masked then reference, scaled.
+            latents: (n, in_channels, h, w), masked then reference, scaled, as `neutral` gives them.
             windows: (n, tokens, audio_width) audio windows as the encoder gives them; positions are added here, so that
                 training and inference cannot differ in it.
             mouths: (n, C) to be painted in the place of what the windows say; only for a network with a mouth reader.
@@ -132,10 +154,11 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, WARP) if key in settings}
+    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, WARP, NEUTRAL) if key in settings}
     reader, warp = ours.get(READER), ours.get(WARP)
-    if warp is not None and reader is None:
-        raise WeightsError(f"{path}: {WARP} without {READER}", "Give both, or leave both out.")
+    for key in (WARP, NEUTRAL):
+        if ours.get(key) and reader is None:
+            raise WeightsError(f"{path}: {key} without {READER}", "Give both, or leave both out.")
     try:
         network: Any = UNet2DConditionModel(**settings)
         if ours.get(BLENDED, False):

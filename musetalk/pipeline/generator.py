@@ -53,6 +53,8 @@ class Generator:
     def encode_faces(self, faces: Sequence[np.ndarray]) -> torch.Tensor:
         """UNet inputs of faces: latents of the face with its lower half black, then of the whole face as reference.
 
+        Where the UNet asks for it, the reference is then given a neutral mouth (see `Unet.neutral`).
+
         Args:
             faces: n images (face_size, face_size, 3) BGR uint8.
 
@@ -63,12 +65,21 @@ class Generator:
         reference = to_unit_range(np.stack(faces), vae.device)
         masked = reference.clone()
         masked[:, :, self.face_size // 2 :] = -1.0
-        return self._encode(torch.stack([masked, reference], dim=1)).flatten(1, 2)
+        return self._neutral(self._encode(torch.stack([masked, reference], dim=1)).flatten(1, 2))
 
     @torch.inference_mode()
-    def encode_references(self, faces: Sequence[np.ndarray]) -> torch.Tensor:
-        """The second half of the channels that `encode_faces` gives, for faces that are only looked at."""
-        return self._encode(to_unit_range(np.stack(faces), self.networks.vae.device)[:, None]).flatten(1, 2)
+    def with_references(self, latents: torch.Tensor, faces: Sequence[np.ndarray]) -> torch.Tensor:
+        """UNet inputs that look at other faces than they are to show.
+
+        Args:
+            latents: (n, 2·c, h, w) float32 as from `encode_faces`.
+            faces: n images (face_size, face_size, 3) BGR uint8.
+
+        Returns:
+            The same shape, on the networks' device.
+        """
+        seen = self._encode(to_unit_range(np.stack(faces), self.networks.vae.device)[:, None]).flatten(1, 2)
+        return self._neutral(torch.cat([latents[:, : -seen.shape[1]].to(seen.device), seen], dim=1))
 
     @torch.inference_mode()
     def generate(
@@ -99,6 +110,9 @@ class Generator:
             return self.networks.vae.encode(images[part].flatten(0, 1)).float()
 
         return torch.cat(self._parts(encode, len(images))).unflatten(0, images.shape[:2])
+
+    def _neutral(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.cat(self._parts(lambda part: self.networks.unet.neutral(latents[part]), len(latents)))
 
     def _parts(self, work: Callable[[slice], T], count: int) -> list[T]:
         return self._threads.run(work, count) if self._threads is not None else [work(slice(0, count))]

@@ -19,7 +19,7 @@ from musetalk.models.config_file import first_existing, read_network_config
 from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
-from musetalk.models.unet import Unet, build_unet
+from musetalk.models.unet import NEUTRAL, Unet, build_unet
 from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.vgg import load_vgg
@@ -53,7 +53,8 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     check_stage(config)
     files = StageFiles.of(config)
     files.check()
-    network = build_unet(read_network_config(files.unet_config), files.unet_config)
+    more = {NEUTRAL: True} if config.neutral_reference else {}
+    network = build_unet({**read_network_config(files.unet_config), **more}, files.unet_config)
     if files.init_unet is not None:
         say(f"begins with {files.init_unet}")
         load_into(network, read_state_dict(files.init_unet), files.init_unet)

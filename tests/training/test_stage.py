@@ -270,6 +270,23 @@ def test_a_unet_that_is_told_true_mouths_keeps_the_reader_that_it_was_given(
 
 
 @pytest.mark.parametrize("encoded", [0, 6])
+def test_a_unet_learns_to_paint_over_neutral_references(told: Path, tmp_path: Path, encoded: int) -> None:
+    """What it exports says so; and it is not what it would have learnt over the references themselves."""
+    changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.audio_features": tmp_path / "features"}
+    losses = {}
+    for neutral in (False, True):
+        more = {"neutral_reference": neutral, "exp_name": f"neutral{neutral}", "data.encoded_samples": encoded}
+        assert train("stage1", STAGE1, settings(told, tmp_path, **changes, **more)) == 0
+        folder = tmp_path / "stage1" / f"neutral{neutral}"
+        losses[neutral] = rows(folder)[0]["latent_loss"]
+        unet = load_unet(folder / "musetalk.json", folder / "unet.pth")
+        latents = torch.randn(1, unet.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(unet.neutral(latents), latents) is not neutral
+    assert losses[False] != losses[True]
+
+
+@pytest.mark.parametrize("encoded", [0, 6])
 def test_latents_are_judged_beside_the_reference_and_the_mouth(told: Path, tmp_path: Path, encoded: int) -> None:
     """From start_gan on; the discriminator is part of the checkpoint, and nothing is decoded."""
     changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
