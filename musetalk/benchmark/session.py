@@ -79,7 +79,6 @@ def run_benchmark(plan: Plan, say: Callable[[str], None] = lambda line: None) ->
     work = count_work(model.generator.networks)
     say("Measuring the machine.")
     rates = measure_rates(plan.device, _measured_dtypes(plan.dtypes), plan.repeats)
-    place(model.generator.networks, plan.device, DTYPES[plan.dtypes[0]])
     clip = read_clip(model, plan.video, plan.audio, plan.frames)
     settings = []
     with tempfile.TemporaryDirectory(prefix="musetalk-benchmark-") as name:
@@ -119,6 +118,7 @@ def _model(plan: Plan, say: Callable[[str], None]) -> tuple[Model, bool]:
     backends = choose_backends(spec, plan.models_dir)
     ffmpeg = find_ffmpeg(None)
     networks, trained = obtain_networks(plan.version, plan.models_dir, backends)
+    place(networks, plan.device, DTYPES[plan.dtypes[0]])  # before the generator asks on what they run
     for note in backends.notes:
         say(note)
     if not trained:

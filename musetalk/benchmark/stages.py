@@ -157,7 +157,8 @@ def network_stages(model: Model, clip: Clip, work: NetworkWork, batch: int, repe
         return StageCost(name, seconds / batch, flops, moved, dtype, device.type)
 
     # A face is encoded twice: masked, and whole as the reference, which may then be given a neutral mouth.
-    neutral = [(work.unet, 1, 1)] if unet.neutral_reference else []
+    parts = min(batch, torch.get_num_threads()) if device.type == "cpu" else 1  # see BatchThreads
+    neutral = [(work.unet, 1, parts)] if unet.neutral_reference else []
     encoding = (work.encode, 2, vae_passes(2 * batch, device.type))
     yield cost(ENCODE, lambda: generator.encode_faces(crops()), encoding, *neutral)
     yield cost(UNET, lambda: unet(latents, windows), (work.unet, 1, 1))

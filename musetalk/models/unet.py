@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,11 @@ def load_unet(config_path: Path, weights_path: Path) -> Unet:
     return Unet(network.eval().requires_grad_(False))
 
 
+def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a configuration that are not of UNet2DConditionModel."""
+    return {key: config[key] for key in (BLENDED, LOWER_HALF, READER, WARP, NEUTRAL) if key in config}
+
+
 def build_unet(config: dict[str, Any], path: Path) -> Any:
     """An untrained UNet2DConditionModel, or MouthUnet.
 
@@ -154,7 +160,8 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     from diffusers import UNet2DConditionModel
 
     settings = without_private_keys(config)
-    ours = {key: settings.pop(key) for key in (BLENDED, LOWER_HALF, READER, WARP, NEUTRAL) if key in settings}
+    ours = own_settings(settings)
+    settings = {key: value for key, value in settings.items() if key not in ours}
     reader, warp = ours.get(READER), ours.get(WARP)
     for key in (WARP, NEUTRAL):
         if ours.get(key) and reader is None:

@@ -244,7 +244,7 @@ class StageConfig(RunConfig):
         init_mouth_reader: Weights of the UNet's mouth reader, from the training of the audio encoder; it then stays as
             it is. null: those of init_unet, or random ones, which learn with the UNet.
         neutral_reference: The UNet first gives every reference a neutral mouth, and paints on that (see Unet.neutral);
-            only for one with a mouth reader. Its musetalk.json then says so. false: what unet_config says.
+            needs data.true_mouths. Its musetalk.json then says so. false: what unet_config says.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
         train_decoder: The VAE's decoder learns with the UNet, from the true faces; latents stay what they are.
         vgg_path, syncnet_path: Weights of the two loss networks; null: the published places.

@@ -5,6 +5,7 @@ All raise `WeightsError` where the checkpoint is damaged or was written with oth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from musetalk.training.checkpoint import read_part
 from musetalk.training.learning_judge import LearningJudge
 
 _OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
+MEANING = "meaning"
+"""Among a checkpoint's facts: see `Task.meaning`."""
+
+
+def check_meaning(meaning: Mapping[str, Any], facts: Mapping[str, Any], checkpoint: Path) -> None:
+    """Check that a checkpoint's weights mean what the run's do; in facts without one they did before there were any."""
+    saved = facts.get(MEANING, meaning)
+    if saved != meaning:
+        raise WeightsError(f"{checkpoint}: its networks work otherwise: {saved}, now {meaning}", _OTHER_SETTINGS)
 
 
 def load_network(network: nn.Module, checkpoint: Path, name: str) -> None:

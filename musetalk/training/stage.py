@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from musetalk.models.unet import Unet
+from musetalk.models.unet import Unet, own_settings
 from musetalk.models.vae import LATENT_PIXELS, Vae, to_unit_range
 from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
@@ -84,6 +84,7 @@ class StageTask:
         if config.train_decoder:
             self.networks["decoder"] = LearningDecoder(vae, config.decode_batch, config.solver.gradient_checkpointing)
         self.adversaries = adversaries
+        self.meaning = {"unet": own_settings(unet.config)}
         self.weights = loss_weights(config.loss_params)
         self.samples = samples
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers

@@ -120,6 +120,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("data.encoded_samples is for losses of latents alone, and one frame a sample")
     if data.true_mouths and config.init_mouth_reader is None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
+    if config.neutral_reference and not data.true_mouths:
+        problems.append("neutral_reference needs data.true_mouths: else no number means a neutral mouth")
     if (losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss) and not data.true_mouths:
         problems.append("loss_params.lip_reading_loss, lip_feature_loss and lip_consistency_loss need data.true_mouths")
     if (losses.consistency_loss or losses.lip_consistency_loss) and data.sources_per_target == 1:

@@ -24,7 +24,7 @@ from musetalk.training.log import RunLog
 from musetalk.training.optimization import build_optimizer, build_schedule
 from musetalk.training.parallel import choose_parallel
 from musetalk.training.rates import LossWindow
-from musetalk.training.restoring import load_adversary, load_network, load_optimizer
+from musetalk.training.restoring import MEANING, check_meaning, load_adversary, load_network, load_optimizer
 from musetalk.training.task import Task
 
 
@@ -215,6 +215,7 @@ class Trainer:
 
     def _resume(self, checkpoint: Path) -> None:
         facts = read_facts(checkpoint)
+        check_meaning(self.task.meaning, facts, checkpoint)
         for name, network in self.bare.items():
             load_network(network, checkpoint, name)
         for name, average in self.averages.items():
@@ -248,7 +249,12 @@ class Trainer:
             parts |= {name: adversary.state_dict() for name, adversary in self.task.adversaries.items()}
             if self.accelerator.scaler is not None:
                 parts["scaler"] = self.accelerator.scaler.state_dict()
-            facts = {"position": self.position, "processes": self.share.processes, "seed": self.config.seed}
+            facts = {
+                "position": self.position,
+                "processes": self.share.processes,
+                "seed": self.config.seed,
+                MEANING: self.task.meaning,
+            }
             path = self.checkpoints.save(self.step, parts, facts, self.settings, shards)
             self.task.export(self._best(), self.config.folder)
             say(f"saved {path}")

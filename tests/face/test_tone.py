@@ -62,3 +62,21 @@ def test_brightness_is_not_touched() -> None:
     face = pink_mouth()
     before, after = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(int) for picture in (face, toned(face, tone)))
     assert np.abs(before - after).max() <= 2
+
+
+def test_colours_go_by_and_by_and_not_at_once() -> None:
+    shares = []
+    for colourful in (0, 3, 4, 5, 30):
+        frame = film(np.ones(3))
+        frame[140:150, 70:130, 2] = np.minimum(frame[140:150, 70:130, 2].astype(int) + colourful * 2, 255)
+        tone = tone_of(frame[20:180, 20:180])
+        shares.append(0 if tone is None else tone.share)
+    assert shares[0] == 1 and shares[-1] == 0 and shares == sorted(shares, reverse=True)
+    assert any(0 < share < 1 for share in shares)
+
+
+def test_a_drawing_of_flat_colours_keeps_a_red_mouth() -> None:
+    drawing = np.full((160, 160, 3), (190, 215, 245), np.uint8)
+    drawing[:30] = 0  # hair; lines in the same black
+    cv2.line(drawing, (50, 110), (110, 110), (0, 0, 0), 2)
+    assert tone_of(drawing) is None

@@ -160,6 +160,7 @@ def test_the_decoder_learns_beside_the_unet_and_the_encoder_does_not(world: Path
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
+        ({"neutral_reference": True}, "neutral_reference needs data.true_mouths"),
         ({"train_decoder": True, "data.encoded_samples": 6}, "train_decoder learns from true faces"),
         ({"loss_params.reconstruction_loss": 1}, "reconstruction_loss needs train_decoder"),
     ],
@@ -274,6 +275,7 @@ def test_a_unet_learns_to_paint_over_neutral_references(told: Path, tmp_path: Pa
     """What it exports says so; and it is not what it would have learnt over the references themselves."""
     changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
     changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.audio_features": tmp_path / "features"}
+    changes |= {"data.val_list": told / "none.txt"}
     losses = {}
     for neutral in (False, True):
         more = {"neutral_reference": neutral, "exp_name": f"neutral{neutral}", "data.encoded_samples": encoded}
@@ -284,6 +286,8 @@ def test_a_unet_learns_to_paint_over_neutral_references(told: Path, tmp_path: Pa
         latents = torch.randn(1, unet.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
         assert torch.equal(unet.neutral(latents), latents) is not neutral
     assert losses[False] != losses[True]
+    with pytest.raises(WeightsError, match="its networks work otherwise"):
+        train("stage1", STAGE1, settings(told, tmp_path, **changes, **{**more, "neutral_reference": False}))
 
 
 @pytest.mark.parametrize("encoded", [0, 6])
