@@ -8,8 +8,10 @@ from pathlib import Path
 
 from musetalk import cli
 from musetalk.mini.recipe import STEPS, Recipe
+from musetalk.synthetic.head_files import read_head_files
 
-AMOUNTS = ("utterances", "clips", "seconds", "workers")
+AMOUNTS = {"utterances": 1, "clips": 1, "seconds": 2, "workers": 1, "scored": 1}
+"""The least of each: samples of the SyncNet are of two seconds."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,12 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("build/mini"), help="folder of data and checkpoints")
     parser.add_argument("--out", type=Path, default=Path("models/mini"), help="folder of the exported model")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which steps to do")
-    for name in AMOUNTS:
-        parser.add_argument(f"--{name}", type=cli.at_least(1), default=getattr(Recipe, name))
+    for name, least in AMOUNTS.items():
+        parser.add_argument(f"--{name}", type=cli.at_least(least), default=getattr(Recipe, name))
     options = parser.parse_args(arguments)
+    if options.out.name != "mini":
+        parser.error(f"--out {options.out}: the folder must be named mini, as in models/mini")
     recipe = Recipe(options.work, options.head, **{name: getattr(options, name) for name in AMOUNTS})
 
     def run() -> int:
+        if {"heads", "evaluate"} & set(options.steps):
+            read_head_files(options.head)  # what can fail does so before the slow work
         for step in STEPS:
             if step in options.steps:
                 cli.say(f"make_mini: {step}")

@@ -2,7 +2,7 @@
 
 DIR holds clips of scripts.render_heads --twins that the model was not trained on. Every twin is dubbed with its clip's
 sound and compared with the clip. Writes the videos, summary.json, summary.md and report.html. Exit code 0: done; 1:
-something failed; 2: wrong usage.
+something failed, the other clips are scored; 2: wrong usage.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from musetalk import cli
+from musetalk.errors import InputError, MuseTalkError
 from musetalk.evaluation.collect import Collector
 from musetalk.evaluation.html_report import report
 from musetalk.evaluation.rendered import SYSTEMS, ClipScores, clip_values, find_clips, markdown, summarize
@@ -49,16 +50,20 @@ def run(options: argparse.Namespace) -> int:
     settings = cli.dub_settings(options)
     found: list[ClipScores] = []
     scores: list[Score] = []
+    failed: dict[str, MuseTalkError] = {}
     with MediaPipeFinder(confirm=False) as finder:  # that there is a face is known
         collector = Collector(AugmentedFinder(finder), options.models_dir)
         for number, clip in enumerate(clips, 1):
-            made = dubber.dub(clip.source, clip.sound, options.out / f"{clip.name}.mp4", settings)
-            values = {}
-            for system, video in zip(SYSTEMS, (made.path, clip.video, clip.source), strict=True):
-                evidence = collector.collect(clip.entry(video))
-                values[system] = clip_values(clip, evidence)
-                if system == "model":
-                    scores.append(score(evidence))
+            try:
+                made = dubber.dub(clip.source, clip.sound, options.out / f"{clip.name}.mp4", settings)
+                videos = zip(SYSTEMS, (made.path, clip.video, clip.source), strict=True)
+                seen = {system: collector.collect(clip.entry(video)) for system, video in videos}
+            except InputError as error:
+                cli.print_error(error, clip.name)
+                failed[clip.name] = error
+                continue
+            values = {system: clip_values(clip, evidence) for system, evidence in seen.items()}
+            scores.append(score(seen["model"]))
             found.append(ClipScores(clip, values))
             heard = values["model"].get("gap_r")
             cli.say(f"{number}/{len(clips)} {clip.name}: {clip.kind}" + ("" if heard is None else f", r {heard:.2f}"))
@@ -70,13 +75,13 @@ def run(options: argparse.Namespace) -> int:
     files = {
         "summary.json": json.dumps(numbers, indent=1),
         "summary.md": markdown(rows) + "\n",
-        "report.html": report(scores, rank(scores), {}),
+        "report.html": report(scores, rank(scores), failed),
     }
     for name, content in files.items():
         write_whole(options.out / name, content.encode())
     cli.say("\n" + files["summary.md"])
     cli.say(f"written: {', '.join(str(options.out / name) for name in files)}")
-    return 0
+    return cli.summary([clip.name for clip in clips], failed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,6 +35,23 @@ def test_a_clip_is_dubbed_compared_and_summed_up(tmp_path: Path) -> None:
     assert "lip gap ~ truth" in (out / "summary.md").read_text() and (out / "report.html").is_file()
 
 
+def test_a_head_without_a_face_is_named_and_the_others_are_scored(tmp_path: Path, capsys) -> None:
+    heads, out = tmp_path / "heads", tmp_path / "out"
+    heads.mkdir()
+    faces = list(islice(open_source(PRESENTER).frames(), FRAMES))
+    for clip, frames in (("a", [np.zeros_like(face) for face in faces]), ("b", faces)):
+        for name in (f"{clip}.mp4", f"{clip}.twin.mp4"):
+            write_video(heads / name, frames)
+        write_sound(heads / f"{clip}.wav", tone(FRAMES / 25))
+        moving = np.linspace(0, 0.1, FRAMES)
+        curves = {"gap": moving, "width": 1 - moving, "twin_gap": moving, "twin_width": moving}
+        np.savez(heads / f"{clip}.truth.npz", kind=np.array("speech"), **curves)
+    assert score_heads.main(["--heads", str(heads), "--out", str(out), "--version", "mini"]) == 1
+    told = capsys.readouterr().err
+    assert "error: a: " in told and "no face" in told and "1 of 2 tasks failed: a" in told
+    assert set(json.loads((out / "summary.json").read_text())["clips"]) == {"b"}
+
+
 def test_a_folder_without_clips_is_refused_before_anything_is_written(tmp_path: Path, capsys) -> None:
     assert score_heads.main(["--heads", str(tmp_path), "--out", str(tmp_path / "out"), "--version", "mini"]) == 1
     assert "holds no rendered clips" in capsys.readouterr().err

@@ -90,18 +90,29 @@ def _read(path: Path) -> RenderedClip:
 
 def clip_values(clip: RenderedClip, evidence: Evidence) -> dict[str, float]:
     """The numbers of one video that was made of a clip; those that cannot be measured are left out."""
-    found: dict[str, float] = {"gap_deviation": float(np.nanstd(evidence.gaps))}
+    found: dict[str, float] = {}
+    curves = _lip_curves(evidence)
+    if curves is not None:
+        found["gap_deviation"] = float(np.nanstd(curves[0]))
     if clip.kind in SPOKEN and _moves(clip.gap):
-        found["gap_r"] = correlation(evidence.gaps, clip.gap)
-        found["width_r"] = correlation(evidence.widths, clip.width)
-        if _moves(clip.source_gap):
-            found["own_gap_r"] = correlation(evidence.gaps, clip.source_gap)
-            found["own_width_r"] = correlation(evidence.widths, clip.source_width)
+        if curves is not None:
+            found["gap_r"], found["width_r"] = map(correlation, curves, (clip.gap, clip.width))
+        if curves is not None and _moves(clip.source_gap):
+            own = map(correlation, curves, (clip.source_gap, clip.source_width))
+            found["own_gap_r"], found["own_width_r"] = own
         _add(found, "offset", "syncnet_offset", evidence)
         _add(found, "silence_motion", "silence_motion", evidence)
     for name, metric in _PICTURES.items():
         _add(found, name, metric, evidence)
     return found
+
+
+def _lip_curves(evidence: Evidence) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lip gap and width of each frame; None: no face is seen in the video."""
+    try:
+        return evidence.gaps, evidence.widths
+    except NotMeasurable:
+        return None
 
 
 _PICTURES = {
@@ -191,8 +202,10 @@ def _in_sync(scores: Sequence[ClipScores], system: str) -> tuple[float, int] | N
 
 
 def _stillness(scores: Sequence[ClipScores], system: str) -> tuple[float, int] | None:
-    quiet = [one.values[system]["gap_deviation"] for one in scores if one.clip.kind == QUIET]
-    loud = [one.values[system]["gap_deviation"] for one in scores if one.clip.kind == "speech"]
+    found = [(one.clip.kind, one.values[system].get("gap_deviation")) for one in scores]
+    quiet, loud = (
+        [value for kind, value in found if kind == wanted and value is not None] for wanted in (QUIET, "speech")
+    )
     if not quiet or not loud or not np.mean(loud):
         return None
     return float(np.mean(quiet) / np.mean(loud)), len(quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ import yaml
 from safetensors.torch import save
 
 from musetalk.checkpoint import read_state_dict
+from musetalk.errors import WeightsError
 from musetalk.models.audio_encoder import load_audio_encoder
 from musetalk.models.unet import load_unet
 from musetalk.models.vae import load_vae
@@ -31,6 +31,11 @@ def export_model(work: Path, target: Path) -> None:
         OutputError: Something cannot be written.
     """
     results = work / "trained"
+    syncnet = results / "syncnet/mini/syncnet.pt"
+    logs = {step: results / step / "mini" / "losses.jsonl" for step in TRAINED}
+    for path in (syncnet, *logs.values()):  # what is there now stays whole where something is missing
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing", "Do all steps before the export: leave --steps out.")
     vae = load_vae(results / "stage2/mini/vae")
     unet = load_unet(results / "stage2/mini/musetalk.json", results / "stage2/mini/unet.pth")
     encoder = load_audio_encoder(results / "audio/mini/audio_encoder")
@@ -42,8 +47,10 @@ def export_model(work: Path, target: Path) -> None:
     front = results / "audio/mini/audio_encoder/preprocessor_config.json"
     write_whole(folder / "preprocessor_config.json", front.read_bytes())
     _export_syncnet(results / "syncnet/mini", target / "syncnet")
-    for step in TRAINED:
-        shutil.copyfile(results / step / "mini" / "losses.jsonl", target / f"training_{step}.jsonl")
+    for old in target.glob("training_*.jsonl"):
+        old.unlink()
+    for step, log in logs.items():
+        write_whole(target / f"training_{step}.jsonl", log.read_bytes())
 
 
 def _export_syncnet(trained: Path, folder: Path) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import subprocess
+import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from musetalk.errors import TrainingError
+from musetalk.mini.calling import call
+from musetalk.mini.card import card
 from musetalk.mini.export import export_model
+from musetalk.mini.inputs import INPUTS, check_inputs
 from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.speech_corpus import write_speech
 from musetalk.synthetic.synthesizers import available_engines
+from musetalk.training.files import write_whole
 
-STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export")
+STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export", "evaluate")
 MADE_UP = 0.65
 """Share of the sentences that the reader learns from that are of made-up words; the held-out ones are real."""
 CONFIGS = Path("configs") / "training" / "mini"
 SPLITS = (TRAIN, HELD_OUT)
+WATCHED_SEED, SCORED_SEED = 1, 0
+"""Of held-out heads: those that training is watched on, and those that its result is measured on at last."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Recipe:
         clips, seconds: Rendered clips with their twins, and their length; held-out clips are a tenth. Each shows
             another person: many short ones teach more than few long ones.
         workers: Processes that render and preprocess.
+        scored, scored_seconds: Held-out heads on which the result is measured, and their length.
     """
 
     work: Path
@@ -40,18 +48,46 @@ class Recipe:
     clips: int = 1000
     seconds: int = 2
     workers: int = 2
+    scored: int = 24
+    scored_seconds: int = 5
 
     def run(self, step: str, target: Path, overrides: Sequence[str] = ()) -> None:
         """Do one of STEPS; the ones before it must be done.
 
         Args:
             step: Its name.
-            target: Folder of the exported model.
+            target: Folder of the exported model, `mini` in the folder of all weights.
             overrides: Changes to the settings of a training step.
 
         Raises:
-            TrainingError: A command failed; it has said why.
+            TrainingError: A command failed, it has said why; or a step was trained from something else.
+            WeightsError: A step before was not done.
+            KeyboardInterrupt: It was asked to stop; what it had done is saved.
         """
+        if step in INPUTS:
+            check_inputs(step, self.work)
+        began = time.monotonic()
+        try:
+            self._do(step, target, overrides)
+        finally:
+            self._spend(step, time.monotonic() - began)
+        if step == "evaluate":
+            summary = (self.work / "scores" / "summary.md").read_text(encoding="utf-8")
+            write_whole(target / "README.md", card(self, self.hours(), target, summary).encode())
+
+    def hours(self) -> dict[str, float]:
+        """How long each step took so far, in hours, all its runs together."""
+        return json.loads(self._times.read_text(encoding="utf-8")) if self._times.is_file() else {}
+
+    @property
+    def _times(self) -> Path:
+        return self.work / "hours.json"
+
+    def _spend(self, step: str, seconds: float) -> None:
+        spent = self.hours()
+        write_whole(self._times, json.dumps(spent | {step: spent.get(step, 0.0) + seconds / 3600}).encode())
+
+    def _do(self, step: str, target: Path, overrides: Sequence[str]) -> None:
         if step == "speech":
             engines = (*available_engines(), "festival")
             write_speech(self.work / "speech", 0, self.utterances, 1, TRAIN, engines, MADE_UP)
@@ -59,18 +95,27 @@ class Recipe:
         elif step == "export":
             export_model(self.work, target)
         else:
-            for command in self.commands(step, overrides):
-                if subprocess.run(command, check=False).returncode != 0:
+            for command in self.commands(step, target, overrides):
+                if call(command) != 0:
                     raise TrainingError(
-                        f"the step {step} failed: {' '.join(command[2:4])}",
-                        f"Mend what it says above, then go on with --steps {step}.",
+                        f"the step {step} failed: {command[2]}",
+                        "Mend what it says above, then give the same command again: what is done is kept.",
                     )
 
-    def commands(self, step: str, overrides: Sequence[str] = ()) -> list[list[str]]:
+    def commands(self, step: str, target: Path, overrides: Sequence[str] = ()) -> list[list[str]]:
         """The command lines of a step."""
         python = [sys.executable, "-m"]
         if step == "heads":
             return [[*python, "scripts.render_heads", *self._heads(split)] for split in SPLITS]
+        if step == "evaluate":
+            scored = self.work / "scored"
+            rendering = self._flags(scored, HELD_OUT, self.scored, self.scored_seconds, SCORED_SEED, 1)
+            flags = {"heads": scored, "out": self.work / "scores", "models_dir": target.parent}
+            scoring = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+            return [
+                [*python, "scripts.render_heads", *rendering],
+                [*python, "scripts.score_heads", "--version", "mini", *scoring],
+            ]
         if step == "clips":
             return [[*python, "scripts.preprocess", "--config", str(CONFIGS / "preprocess.yaml"), *self._clips()]]
         places = training_overrides(step, self.work)
@@ -78,10 +123,14 @@ class Recipe:
         return [[*python, "scripts.train", task, "--config", str(CONFIGS / f"{step}.yaml"), *places, *overrides]]
 
     def _heads(self, split: str) -> list[str]:
-        count = self.clips if split == "train" else max(2, self.clips // 10)
-        flags = {"head": self.head, "out": self.work / "heads" / split, "clips": count, "seconds": self.seconds}
-        flags |= {"split": split, "workers": self.workers}
-        flags["twins"] = 2 if split == "train" else 1  # sources of one target are compared in stage 2
+        out = self.work / "heads" / split
+        if split == TRAIN:
+            return self._flags(out, split, self.clips, self.seconds, 0, 2)  # stage 2 compares sources of one target
+        return self._flags(out, split, max(2, self.clips // 10), self.seconds, WATCHED_SEED, 1)
+
+    def _flags(self, out: Path, split: str, clips: int, seconds: int, seed: int, twins: int) -> list[str]:
+        flags = {"head": self.head, "out": out, "clips": clips, "seconds": seconds, "split": split, "seed": seed}
+        flags |= {"twins": twins, "workers": self.workers}
         return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
 
     def _clips(self) -> list[str]:

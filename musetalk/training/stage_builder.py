@@ -81,7 +81,7 @@ def encoded(
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(task.config.solver.mixed_precision, torch.float32)
     networks = (network_fingerprint(task.vae.network), encoder_fingerprint(encoder))
     clips = [samples.name(clip) for clip in range(len(samples))]
-    name = samples_fingerprint((settings, dtype), clips, *networks)
+    name = samples_fingerprint((settings, dtype, data.encoded_samples), clips, *networks)
     folder = data.audio_features or _pairs(data.train_lists())[0][0].parent / "features"
     found = EncodedSamples(folder / "encoded" / name, data.encoded_samples, task.config.seed)
     with accelerator.main_process_first():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from musetalk.errors import InputError, OutputError
+from musetalk.errors import DeviceError, InputError, OutputError
 
 
 class Squarer:
@@ -21,3 +21,8 @@ class Squarer:
 
     def close(self):
         pass
+
+
+def no_squarer():
+    """In the place of Squarer where there is nothing to square with."""
+    raise DeviceError("there is no calculator", "Buy one.")

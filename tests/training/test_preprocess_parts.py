@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from media_factory import numbered_frame, read_number, tone, write_sound
 from raw_videos import true_landmarks
-from squarer import Squarer
+from squarer import Squarer, no_squarer
 
-from musetalk.errors import InputError, OutputError
+from musetalk.errors import DeviceError, InputError, OutputError
 from musetalk.face.landmarks import Face
 from musetalk.media.ffmpeg import find_ffmpeg
 from musetalk.media.frames import open_source
@@ -361,6 +361,13 @@ def test_tasks_are_shared_by_processes_and_failures_kept_apart():
 def test_what_would_go_wrong_with_every_task_ends_all():
     with pytest.raises(OutputError, match="the disk is full"), Workers(Squarer, 2) as workers:
         list(workers.run([1, 99, *range(50)]))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_no_process_can_begin_with_ends_all_with_its_own_advice(count):
+    with pytest.raises(DeviceError, match="there is no calculator") as caught, Workers(no_squarer, count) as workers:
+        list(workers.run(range(5)))
+    assert caught.value.fix == "Buy one."
 
 
 def test_one_worker_works_here():

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
@@ -162,7 +163,13 @@ def _serve(pipe: connection.Connection, recipe: Recipe, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     signal.signal(signal.SIGTERM, _end)
     _share_cores(count)
-    maker = recipe()
+    try:
+        maker = recipe()
+    except MuseTalkError as error:  # with every task: the first one that is given tells
+        with suppress(EOFError, OSError, _Ended):
+            pipe.recv()
+            pipe.send((None, (type(error), error.what, error.fix)))
+        return
     try:
         while True:
             task = pipe.recv()
