@@ -212,8 +212,8 @@ def _stillness(scores: Sequence[ClipScores], system: str) -> tuple[float, int] |
 
 
 def _gain(scores: Sequence[ClipScores], system: str) -> tuple[float, int] | None:
-    """Over clips whose mouth moves: where truth and source both rest, they are one."""
-    moving = [one for one in scores if "gap_r" in one.values["model"]]
+    """Over clips in which a mouth moves, the truth's or the source's: where both rest, they are one."""
+    moving = [one for one in scores if _moves(one.clip.gap) or _moves(one.clip.source_gap)]
     own, copied = _mean("mouth_psnr")(moving, system), _mean("mouth_psnr")(moving, "source")
     return (own[0] - copied[0], own[1]) if own and copied else None
 

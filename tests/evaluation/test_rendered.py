@@ -74,10 +74,13 @@ def test_the_summary_says_what_is_reached(folder):
     scores = [one("a", "speech", 0.9, 0.04, 27.0, 0), one("b", "speech", 0.7, 0.04, 25.0, -2)]
     scores.append(one("c", "quiet", 0.0, 0.002, 26.0, 1))
     del scores[-1].values["model"]["gap_r"]
+    still = replace(clip, gap=0 * clip.gap, source_gap=0 * clip.source_gap)
+    scores.append(ClipScores(still, {system: {"mouth_psnr": 100.0} for system in ("model", "truth", "source")}))
     rows = {row.name: row for row in summarize(scores)}
     assert rows["gap_r"].values["model"] == pytest.approx(0.8) and rows["gap_r"].reached is False
     assert rows["gap_r"].clips == 2 and rows["gap_r"].values["source"] is None
     assert rows["mouth_gain"].values["model"] == pytest.approx(6) and rows["mouth_gain"].reached
+    assert rows["mouth_gain"].clips == 3  # a quiet one, too, whose source speaks; not where neither moves
     assert rows["stillness"].values["model"] == pytest.approx(0.05) and rows["stillness"].reached
     assert rows["in_sync"].values["model"] == pytest.approx(2 / 3) and rows["in_sync"].reached is False
     assert rows["width_r"].values["model"] is None and rows["width_r"].reached is None
