@@ -156,11 +156,11 @@ def network_stages(model: Model, clip: Clip, work: NetworkWork, batch: int, repe
         moved = width * sum(part.weights * passes / batch + part.values * per_face for part, per_face, passes in parts)
         return StageCost(name, seconds / batch, flops, moved, dtype, device.type)
 
-    # A face is encoded twice: masked, and whole as the reference, which may then be given a neutral mouth.
+    # A face is encoded twice: masked, and whole as the reference, which may then be given a resting mouth.
     parts = min(batch, torch.get_num_threads()) if device.type == "cpu" else 1  # see BatchThreads
-    neutral = [(work.unet, 1, parts)] if unet.neutral_reference else []
+    resting = [(work.unet, 1, parts)] if unet.rests else []
     encoding = (work.encode, 2, vae_passes(2 * batch, device.type))
-    yield cost(ENCODE, lambda: generator.encode_faces(crops()), encoding, *neutral)
+    yield cost(ENCODE, lambda: generator.encode_faces(crops()), encoding, *resting)
     yield cost(UNET, lambda: unet(latents, windows), (work.unet, 1, 1))
     yield cost(DECODE, lambda: to_bgr(vae.decode(predicted)), (work.decode, 1, vae_passes(batch, device.type)))
 

@@ -24,8 +24,8 @@ READER = "mouth_reader"
 """Another one: {window_tokens, hidden} of a MouthReader; its channels are those of the class embedding."""
 WARP = "reference_warp"
 """Another one, beside a reader: {width, hidden, heads, blocks} of a ReferenceWarp."""
-NEUTRAL = "neutral_reference"
-"""Another one, beside a reader: a first pass gives the reference a neutral mouth."""
+RESTING = "resting_mouth"
+"""Another one, beside a reader: the C numbers of the mouth that a first pass gives every reference."""
 _MOSTLY_REFERENCE = -2.0  # logit with which training begins
 
 
@@ -38,8 +38,8 @@ class Unet:
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
     sound (see `mouth_unet.MouthUnet`); a `reference_warp` then moves parts of the reference to where they belong. With
-    `neutral_reference` it first paints every reference a neutral mouth (see `neutral`), so that what is painted then
-    does not show how the source's own mouth stood. That depends on the frame alone: a prepared avatar stores it.
+    `resting_mouth` it first paints every reference that mouth (see `at_rest`), so that what is painted then does not
+    show how the source's own mouth stood. That depends on the frame alone: a prepared avatar stores it.
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
@@ -49,19 +49,20 @@ class Unet:
         out_channels: Of the latents that it gives.
         audio_width: Of a token.
         window_tokens: Tokens that a window must have; None: any number.
-        neutral_reference: `neutral` takes a pass.
+        rests: `at_rest` takes a pass.
     """
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        self._config = config = network.config
+        config = network.config
         self._blended, self._lower_half = bool(config.get(BLENDED, False)), bool(config.get(LOWER_HALF, False))
         self.in_channels = int(config.in_channels)
         self.out_channels = int(config.out_channels) - self._blended
         self.audio_width = int(config.cross_attention_dim)
         reader = config.get(READER)
         self.window_tokens: int | None = None if reader is None else int(reader["window_tokens"])
-        self.neutral_reference = bool(config.get(NEUTRAL, False))
+        self._resting = config.get(RESTING)
+        self.rests = self._resting is not None
         self._timestep: torch.Tensor | None = None
 
     def check_padding(self, left: int, right: int, states: int) -> None:
@@ -83,8 +84,8 @@ class Unet:
                 f"Leave audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another UNet.",
             )
 
-    def neutral(self, latents: torch.Tensor) -> torch.Tensor:
-        """Inputs whose references have a neutral mouth, which is closed; without `neutral_reference` those given.
+    def at_rest(self, latents: torch.Tensor) -> torch.Tensor:
+        """Inputs whose references have the resting mouth; without `resting_mouth` those given.
 
         Args:
             latents: (n, in_channels, h, w), masked then reference, scaled.
@@ -92,11 +93,12 @@ class Unet:
         Returns:
             The same shape and dtype, on the network's device where something was painted.
         """
-        if not self.neutral_reference:
+        if self._resting is None:
             return latents
-        count, channels = len(latents), int(self._config.projection_class_embeddings_input_dim)
+        count = len(latents)
         unheard = torch.zeros(count, 0, self.audio_width, device=self.device)  # it is told the mouth
-        painted = self(latents, unheard, torch.zeros(count, channels, device=self.device))
+        mouths = torch.tensor(self._resting, dtype=torch.float32, device=self.device).expand(count, -1)
+        painted = self(latents, unheard, mouths)
         return torch.cat([latents[:, : -self.out_channels].to(painted.device), painted.to(latents.dtype)], dim=1)
 
     @property
@@ -113,7 +115,7 @@ class Unet:
         """Latents of the generated faces, (n, out_channels, h, w).
 
         Args:
-            latents: (n, in_channels, h, w), masked then reference, scaled, as `neutral` gives them.
+            latents: (n, in_channels, h, w), masked then reference, scaled, as `at_rest` gives them.
             windows: (n, tokens, audio_width) audio windows as the encoder gives them; positions are added here, so that
                 training and inference cannot differ in it.
             mouths: (n, C) to be painted in the place of what the windows say; only for a network with a mouth reader.
@@ -148,7 +150,7 @@ def load_unet(config_path: Path, weights_path: Path) -> Unet:
 
 def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a configuration that are not of UNet2DConditionModel."""
-    return {key: config[key] for key in (BLENDED, LOWER_HALF, READER, WARP, NEUTRAL) if key in config}
+    return {key: config[key] for key in (BLENDED, LOWER_HALF, READER, WARP, RESTING) if key in config}
 
 
 def build_unet(config: dict[str, Any], path: Path) -> Any:
@@ -163,8 +165,8 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
     ours = own_settings(settings)
     settings = {key: value for key, value in settings.items() if key not in ours}
     reader, warp = ours.get(READER), ours.get(WARP)
-    for key in (WARP, NEUTRAL):
-        if ours.get(key) and reader is None:
+    for key in (WARP, RESTING):
+        if ours.get(key) is not None and reader is None:
             raise WeightsError(f"{path}: {key} without {READER}", "Give both, or leave both out.")
     try:
         network: Any = UNet2DConditionModel(**settings)
@@ -173,6 +175,8 @@ def build_unet(config: dict[str, Any], path: Path) -> Any:
         network.register_to_config(**ours)
         if reader is not None:
             channels = int(network.config.projection_class_embeddings_input_dim)
+            if len(ours.get(RESTING) or [0.0] * channels) != channels:
+                raise ValueError(f"{RESTING} has {len(ours[RESTING])} numbers, mouths have {channels}")
             read = MouthReader(width=int(network.config.cross_attention_dim), channels=channels, **reader)
             return MouthUnet(network, read, warp)
     except (TypeError, ValueError) as error:

@@ -243,7 +243,7 @@ class StageConfig(RunConfig):
         init_unet: Weights to begin with; null: what stage 1 exported, <output_dir>/../stage1/<exp_name>/unet.pth.
         init_mouth_reader: Weights of the UNet's mouth reader, from the training of the audio encoder; it then stays as
             it is. null: those of init_unet, or random ones, which learn with the UNet.
-        neutral_reference: The UNet first gives every reference a neutral mouth, and paints on that (see Unet.neutral);
+        rest_references: The UNet first gives every reference a resting mouth, and paints on that (see Unet.at_rest);
             needs data.true_mouths. Its musetalk.json then says so. false: what unet_config says.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
         train_decoder: The VAE's decoder learns with the UNet, from the true faces; latents stay what they are.
@@ -261,7 +261,7 @@ class StageConfig(RunConfig):
     random_init_unet: bool = True
     init_unet: Path | None = None
     init_mouth_reader: Path | None = None
-    neutral_reference: bool = False
+    rest_references: bool = False
     whisper_path: Path = Path("models/whisper")
     pretrained_model_name_or_path: Path = Path("models")
     vae_type: str = "sd-vae"

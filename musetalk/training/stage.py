@@ -151,7 +151,7 @@ class StageTask:
     ) -> torch.Tensor:
         view = self._timestep_network
         view.network = unet
-        return view(view.neutral(torch.cat([masked, reference], dim=1)), windows, mouths)
+        return view(view.at_rest(torch.cat([masked, reference], dim=1)), windows, mouths)
 
     @torch.no_grad()
     def encode(self, faces: torch.Tensor) -> torch.Tensor:

@@ -19,11 +19,12 @@ from musetalk.models.config_file import first_existing, read_network_config
 from musetalk.models.mouth_unet import MouthUnet
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
-from musetalk.models.unet import NEUTRAL, Unet, build_unet
+from musetalk.models.unet import RESTING, Unet, build_unet
 from musetalk.models.vae import WEIGHT_NAMES as VAE_WEIGHTS
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.vgg import load_vgg
-from musetalk.synthetic.mouth_channels import CHANNELS
+from musetalk.synthetic.mouth_channels import CHANNELS, SPREAD
+from musetalk.synthetic.visemes import rest_pose
 from musetalk.training.adversary import build_adversary, build_latent_adversary
 from musetalk.training.audio_store import encoder_fingerprint, network_fingerprint
 from musetalk.training.config import ListEntry, StageConfig
@@ -53,7 +54,7 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     check_stage(config)
     files = StageFiles.of(config)
     files.check()
-    more = {NEUTRAL: True} if config.neutral_reference else {}
+    more = {RESTING: (rest_pose() / SPREAD).tolist()} if config.rest_references else {}
     network = build_unet({**read_network_config(files.unet_config), **more}, files.unet_config)
     if files.init_unet is not None:
         say(f"begins with {files.init_unet}")
@@ -120,8 +121,8 @@ def check_stage(config: StageConfig) -> None:
         problems.append("data.encoded_samples is for losses of latents alone, and one frame a sample")
     if data.true_mouths and config.init_mouth_reader is None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
-    if config.neutral_reference and not data.true_mouths:
-        problems.append("neutral_reference needs data.true_mouths: else no number means a neutral mouth")
+    if config.rest_references and not data.true_mouths:
+        problems.append("rest_references needs data.true_mouths: else no numbers mean a resting mouth")
     if (losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss) and not data.true_mouths:
         problems.append("loss_params.lip_reading_loss, lip_feature_loss and lip_consistency_loss need data.true_mouths")
     if (losses.consistency_loss or losses.lip_consistency_loss) and data.sources_per_target == 1:

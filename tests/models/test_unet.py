@@ -15,6 +15,7 @@ from musetalk.models.unet import Unet, build_unet, load_unet
 from musetalk.training.export import export_unet
 
 TOKENS, SIDE = 50, 8
+RESTING = [0.0, 1.0, 1.5]
 
 
 def unet(**more: Any) -> Unet:
@@ -112,27 +113,29 @@ def test_a_network_of_the_lower_half_leaves_the_upper_one_to_the_reference() -> 
     assert torch.allclose(painted[:, :, half:], whole(latents[:, :, half:], windows), atol=1e-5)
 
 
-def test_a_first_pass_gives_the_reference_a_neutral_mouth(tmp_path: Path) -> None:
-    network = unet(**reading(neutral_reference=True, lower_half=True))
+def test_a_first_pass_gives_the_reference_a_resting_mouth(tmp_path: Path) -> None:
+    network = unet(**reading(resting_mouth=RESTING, lower_half=True))
     latents, windows = inputs(network)
-    prepared, channels = network.neutral(latents), network.out_channels
+    prepared, channels = network.at_rest(latents), network.out_channels
     assert prepared.shape == latents.shape and prepared.dtype == latents.dtype
     assert torch.equal(prepared[:, :-channels], latents[:, :-channels])
-    assert torch.equal(prepared[:, -channels:], network(latents, windows, torch.zeros(2, 3)))
+    assert torch.equal(prepared[:, -channels:], network(latents, windows, torch.tensor([RESTING] * 2)))
     assert torch.equal(prepared[:, -channels:, : SIDE // 2], latents[:, -channels:, : SIDE // 2])
     assert not torch.allclose(prepared, latents, atol=1e-3)
 
     export_unet(network.network, tmp_path)
     again = load_unet(tmp_path / "musetalk.json", tmp_path / "unet.pth")
-    assert torch.equal(again.neutral(latents), prepared)
+    assert torch.equal(again.at_rest(latents), prepared)
 
 
-def test_references_stay_as_they_are_where_none_are_to_be_neutral() -> None:
+def test_references_stay_as_they_are_where_none_are_to_rest() -> None:
     for network in (unet(), unet(**reading())):
         latents, _ = inputs(network)
-        assert torch.equal(network.neutral(latents), latents)
-    with pytest.raises(WeightsError, match="neutral_reference without mouth_reader"):
-        unet(neutral_reference=True)
+        assert torch.equal(network.at_rest(latents), latents)
+    with pytest.raises(WeightsError, match="resting_mouth without mouth_reader"):
+        unet(resting_mouth=RESTING)
+    with pytest.raises(WeightsError, match="resting_mouth has 2 numbers, mouths have 3"):
+        unet(**reading(resting_mouth=RESTING[:2]))
 
 
 def test_windows_of_another_length_are_refused_where_they_would_not_fit() -> None:

@@ -1,4 +1,4 @@
-"""Faces to UNet inputs, where the UNet first gives every reference a neutral mouth."""
+"""Faces to UNet inputs, where the UNet first gives every reference a resting mouth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from musetalk.pipeline.generator import Generator
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     models = write_mini(tmp_path_factory.mktemp("models"))
-    config = {**TINY_MOUTH_UNET, "neutral_reference": True}
+    config = {**TINY_MOUTH_UNET, "resting_mouth": [1.0] * 13}
     folder = models / "mini" / "unet"
     (folder / "config.json").write_text(json.dumps(config))
     save_file(fill(build_unet(config, Path())).state_dict(), folder / "diffusion_pytorch_model.safetensors")
@@ -39,16 +39,16 @@ def plain(generator: Generator, face: np.ndarray, seen: np.ndarray) -> torch.Ten
 
 
 @torch.inference_mode()
-def test_references_get_a_neutral_mouth_before_they_are_kept(generator: Generator) -> None:
+def test_references_get_a_resting_mouth_before_they_are_kept(generator: Generator) -> None:
     rng, size = np.random.default_rng(0), generator.face_size
     one, other = (rng.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(2))
     unet = generator.networks.unet
     given = torch.cat([plain(generator, face, face) for face in (one, other)])
     latents = generator.encode_faces([one, other])
     assert latents.dtype == torch.float32
-    assert torch.allclose(latents, unet.neutral(given), atol=1e-4)
+    assert torch.allclose(latents, unet.at_rest(given), atol=1e-4)
     assert not torch.allclose(latents, given, atol=1e-2)
 
     seen = generator.with_references(latents[:1], [other])
-    assert torch.allclose(seen, unet.neutral(plain(generator, one, other)), atol=1e-4)
+    assert torch.allclose(seen, unet.at_rest(plain(generator, one, other)), atol=1e-4)
     assert torch.equal(seen[:, : seen.shape[1] // 2], latents[:1, : seen.shape[1] // 2])

@@ -160,7 +160,7 @@ def test_the_decoder_learns_beside_the_unet_and_the_encoder_does_not(world: Path
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"neutral_reference": True}, "neutral_reference needs data.true_mouths"),
+        ({"rest_references": True}, "rest_references needs data.true_mouths"),
         ({"train_decoder": True, "data.encoded_samples": 6}, "train_decoder learns from true faces"),
         ({"loss_params.reconstruction_loss": 1}, "reconstruction_loss needs train_decoder"),
     ],
@@ -271,23 +271,23 @@ def test_a_unet_that_is_told_true_mouths_keeps_the_reader_that_it_was_given(
 
 
 @pytest.mark.parametrize("encoded", [0, 6])
-def test_a_unet_learns_to_paint_over_neutral_references(told: Path, tmp_path: Path, encoded: int) -> None:
+def test_a_unet_learns_to_paint_over_resting_references(told: Path, tmp_path: Path, encoded: int) -> None:
     """What it exports says so; and it is not what it would have learnt over the references themselves."""
     changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
     changes |= {"loss_params.l1_loss": 0, "loss_params.latent_loss": 1, "data.audio_features": tmp_path / "features"}
     changes |= {"data.val_list": told / "none.txt"}
     losses = {}
-    for neutral in (False, True):
-        more = {"neutral_reference": neutral, "exp_name": f"neutral{neutral}", "data.encoded_samples": encoded}
+    for rests in (False, True):
+        more = {"rest_references": rests, "exp_name": f"rests{rests}", "data.encoded_samples": encoded}
         assert train("stage1", STAGE1, settings(told, tmp_path, **changes, **more)) == 0
-        folder = tmp_path / "stage1" / f"neutral{neutral}"
-        losses[neutral] = rows(folder)[0]["latent_loss"]
+        folder = tmp_path / "stage1" / f"rests{rests}"
+        losses[rests] = rows(folder)[0]["latent_loss"]
         unet = load_unet(folder / "musetalk.json", folder / "unet.pth")
         latents = torch.randn(1, unet.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(unet.neutral(latents), latents) is not neutral
+        assert torch.equal(unet.at_rest(latents), latents) is not rests
     assert losses[False] != losses[True]
     with pytest.raises(WeightsError, match="its networks work otherwise"):
-        train("stage1", STAGE1, settings(told, tmp_path, **changes, **{**more, "neutral_reference": False}))
+        train("stage1", STAGE1, settings(told, tmp_path, **changes, **{**more, "rest_references": False}))
 
 
 @pytest.mark.parametrize("encoded", [0, 6])
