@@ -38,6 +38,8 @@ BORDERED_CELLS = (DECODED_CELLS[0] + 2 * BORDER_CELLS, DECODED_CELLS[1] + 2 * BO
 RECONSTRUCTED_SHARE, PROCEDURAL_SHARE = 4, 8
 """One mouth in so many samples is decoded from its true latents, and one procedural picture is shown."""
 PROCEDURAL_SIZE, PROCEDURAL_WEIGHT = 96, 0.5
+AS_GIVEN = 0.3
+"""See `rested`."""
 LOSS_NAMES = {"gan": "gan_loss", "feature_matching": "fm_loss"}
 
 
@@ -151,7 +153,7 @@ class StageTask:
     ) -> torch.Tensor:
         view = self._timestep_network
         view.network = unet
-        return view(view.at_rest(torch.cat([masked, reference], dim=1)), windows, mouths)
+        return view(rested(view, torch.cat([masked, reference], dim=1)), windows, mouths)
 
     @torch.no_grad()
     def encode(self, faces: torch.Tensor) -> torch.Tensor:
@@ -326,6 +328,22 @@ def loss_weights(losses: LossConfig) -> dict[str, float]:
     mouth = losses.mouth_gan_loss
     weights |= {"mouth_gan_loss": mouth, "mouth_fm_loss": mouth if any(losses.fm_loss) else 0.0}
     return {name: weight for name, weight in weights.items() if weight}
+
+
+def rested(unet: Unet, latents: torch.Tensor) -> torch.Tensor:
+    """Inputs with references at rest, where the UNet works so; while it trains, a share AS_GIVEN with their own mouths.
+
+    Those teach its first pass, which takes no gradients itself: for the last pass it would learn to hand the source's
+    mouth on.
+    """
+    if not unet.rests:
+        return latents
+    with torch.no_grad():
+        resting = unet.at_rest(latents)
+    if not unet.network.training:
+        return resting
+    as_given = torch.rand(len(latents), device=latents.device) < AS_GIVEN
+    return torch.where(as_given[:, None, None, None], latents, resting)
 
 
 def true_mouths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:

@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from musetalk.errors import ConfigError, InputError, WeightsError
 from musetalk.models.mouth_unet import MouthUnet
-from musetalk.models.unet import build_unet, load_unet
+from musetalk.models.unet import Unet, build_unet, load_unet
 from musetalk.models.vae import load_vae
 from musetalk.synthetic.mouth_channels import SPREAD
 from musetalk.training.clip_meta import read_list, read_meta, write_list
 from musetalk.training.config import LossConfig
 from musetalk.training.log import read_rows
-from musetalk.training.stage import blacken, loss_weights
+from musetalk.training.stage import blacken, loss_weights, rested
 from musetalk.training.tasks import train
 
 
@@ -288,6 +288,18 @@ def test_a_unet_learns_to_paint_over_resting_references(told: Path, tmp_path: Pa
     assert losses[False] != losses[True]
     with pytest.raises(WeightsError, match="its networks work otherwise"):
         train("stage1", STAGE1, settings(told, tmp_path, **changes, **{**more, "rest_references": False}))
+
+
+def test_only_in_training_some_references_keep_their_mouths() -> None:
+    network = build_unet({**TINY_MOUTH_UNET, "resting_mouth": [1.0] * 13}, Path())
+    unet, latents = Unet(network), torch.randn(200, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    resting = unet.at_rest(latents).detach()
+    assert torch.allclose(rested(Unet(network.eval()), latents), resting, atol=1e-5)
+    given = rested(Unet(network.train()), latents)
+    assert not given.requires_grad
+    kept = (given == latents).flatten(1).all(dim=1)
+    assert 0.2 < kept.float().mean() < 0.4
+    assert torch.allclose(given[~kept], resting[~kept], atol=1e-5)
 
 
 @pytest.mark.parametrize("encoded", [0, 6])
