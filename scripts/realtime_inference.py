@@ -29,7 +29,7 @@ from musetalk.pipeline.speaking import BLEND, GENERATE, WRITE
 from musetalk.report import ProgressBars, peak_memory, stage_table
 from musetalk.streaming.broadcast import broadcast
 from musetalk.streaming.latency import IN_ALL
-from musetalk.streaming.options import add_stream_arguments, is_live, open_sound, stream_settings
+from musetalk.streaming.options import add_stream_arguments, advice, is_live, open_sound, stream_settings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -99,6 +99,8 @@ def stream(options: argparse.Namespace) -> int:
         f"{counts.frames} frames, {counts.speech} of speech; for want of time {counts.repeated} faces were repeated "
         f"and {done.skipped} frames skipped"
     )
+    if paced and (line := advice(counts, options.delay)):
+        say(line)
     if paced and len(done.latency.parts[IN_ALL]):
         say(done.latency.table())
     say(f"peak memory {peak_memory()}")

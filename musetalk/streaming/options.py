@@ -11,6 +11,10 @@ from musetalk.media.pcm import STANDARD_INPUT, PcmStream, open_pcm
 from musetalk.media.pcm_format import ENCODINGS, PcmFormat
 from musetalk.media.stream_target import parse_target
 from musetalk.streaming.settings import DEFAULT_DELAY, StreamSettings
+from musetalk.streaming.stream_frame import StreamStatistics
+
+TOLERABLE_SHARE = 0.02
+"""Of the faces of speech that may be repeated without advice: it is hardly seen."""
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +68,13 @@ def seconds(text: str) -> Fraction:
     if not 0 <= value <= 10:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10 seconds")
     return value
+
+
+def advice(statistics: StreamStatistics, delay: Fraction) -> str | None:
+    """What to do about faces that came too late, where more than a few did."""
+    if statistics.repeated <= TOLERABLE_SHARE * statistics.speech:
+        return None
+    return f"more faces come in time with a longer --delay (now {float(delay):g})"
 
 
 def stream_settings(options: argparse.Namespace) -> StreamSettings:
