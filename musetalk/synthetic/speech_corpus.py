@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from musetalk.synthetic.coarticulation import mouth_curves
 from musetalk.synthetic.sentences import EVERY
 from musetalk.synthetic.speech import random_utterance
+from musetalk.training.files import replacing
 
 VIDEO_RATE = 25
 """Frames a second (published)."""
@@ -27,9 +27,13 @@ class Speech:
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
-    partial = path.with_name(path.name + ".partial.npz")
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
+    """Write an npz, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def write_speech(
@@ -50,8 +54,10 @@ def write_speech(
         pool: Of voices and sentences, one of `sentences.POOLS`.
         engines: The synthesizers to draw from; those of `synthesizers.available_engines` by default.
         made_up: Share of the sentences that are of made-up words.
+
+    Raises:
+        OutputError: One cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for index in range(first, first + count):
         path = folder / f"{index:05d}.npz"
         if path.exists():
@@ -69,8 +75,6 @@ def read_speech(folder: Path) -> list[Speech]:
     """All utterances of a folder in order of their numbers."""
     corpus = []
     for path in sorted(folder.glob("[0-9]*.npz")):
-        if path.name.endswith(".partial.npz"):
-            continue
         with np.load(path) as data:
             corpus.append(
                 Speech(
