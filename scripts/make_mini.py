@@ -8,6 +8,7 @@ from pathlib import Path
 
 from musetalk import cli
 from musetalk.mini.recipe import STEPS, Recipe
+from musetalk.synthetic.gpu import open_context
 from musetalk.synthetic.head_files import read_head_files
 
 AMOUNTS = {"utterances": 1, "clips": 1, "seconds": 2, "workers": 1, "scored": 1}
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run() -> int:
         if {"heads", "evaluate"} & set(options.steps):
             read_head_files(options.head)  # what can fail does so before the slow work
+            open_context().release()
         for step in STEPS:
             if step in options.steps:
                 cli.say(f"make_mini: {step}")

@@ -158,7 +158,7 @@ def network_stages(model: Model, clip: Clip, work: NetworkWork, batch: int, repe
 
     # A face is encoded twice: masked, and whole as the reference, which may then be given a resting mouth.
     parts = min(batch, torch.get_num_threads()) if device.type == "cpu" else 1  # see BatchThreads
-    resting = [(work.unet, 1, parts)] if unet.rests else []
+    resting = [(work.unet, 1, parts)] if unet.rests_references else []
     encoding = (work.encode, 2, vae_passes(2 * batch, device.type))
     yield cost(ENCODE, lambda: generator.encode_faces(crops()), encoding, *resting)
     yield cost(UNET, lambda: unet(latents, windows), (work.unet, 1, 1))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from musetalk.cli import Terminated
-from musetalk.training.processes import end_with_parent
+from musetalk.training.processes import ChildProcesses
 
 
 def call(command: Sequence[str]) -> int:
@@ -18,29 +15,10 @@ def call(command: Sequence[str]) -> int:
     Ctrl-C and SIGTERM are passed on to it, and raised when it has ended.
 
     Raises:
-        KeyboardInterrupt: One of them came (Terminated: the second).
+        KeyboardInterrupt: One of them came (Terminated: SIGTERM).
     """
-    asked: list[int] = []
-    child: subprocess.Popen[bytes] | None = None
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        if child is not None and child.poll() is None:
-            child.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        child = subprocess.Popen(
-            command,
-            start_new_session=True,  # Ctrl-C comes through us alone, once
-            preexec_fn=end_with_parent if sys.platform == "linux" else None,
-        )
-        if asked:
-            child.send_signal(asked[0])
-        code = child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if asked:
-        raise Terminated if asked[0] == signal.SIGTERM else KeyboardInterrupt
+    with ChildProcesses() as started:
+        code = started.start(command).wait()
+    if started.signals:
+        raise Terminated if started.signals[0] == signal.SIGTERM else KeyboardInterrupt
     return code

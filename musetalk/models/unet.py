@@ -38,8 +38,8 @@ class Unet:
     works on the half of the face that is replaced, and the upper half is the reference's: enough where the reference is
     the frame itself, as in inference, and half the work. With a `mouth_reader` it paints the mouth that is read off the
     sound (see `mouth_unet.MouthUnet`); a `reference_warp` then moves parts of the reference to where they belong. With
-    `resting_mouth` it first paints every reference that mouth (see `at_rest`), so that what is painted then does not
-    show how the source's own mouth stood. That depends on the frame alone: a prepared avatar stores it.
+    `resting_mouth` it first paints every reference that mouth (see `rest_references`), so that what is painted then
+    does not show how the source's own mouth stood. That depends on the frame alone: a prepared avatar stores it.
 
     Args:
         network: A diffusers UNet2DConditionModel, or a MouthUnet, in eval mode.
@@ -49,7 +49,7 @@ class Unet:
         out_channels: Of the latents that it gives.
         audio_width: Of a token.
         window_tokens: Tokens that a window must have; None: any number.
-        rests: `at_rest` takes a pass.
+        rests_references: `rest_references` takes a pass.
     """
 
     def __init__(self, network: Any) -> None:
@@ -62,7 +62,7 @@ class Unet:
         reader = config.get(READER)
         self.window_tokens: int | None = None if reader is None else int(reader["window_tokens"])
         self._resting = config.get(RESTING)
-        self.rests = self._resting is not None
+        self.rests_references = self._resting is not None
         self._timestep: torch.Tensor | None = None
 
     def check_padding(self, left: int, right: int, states: int) -> None:
@@ -84,7 +84,7 @@ class Unet:
                 f"Leave audio_padding_length_left and _right at {DEFAULT_PADDING}, or use another UNet.",
             )
 
-    def at_rest(self, latents: torch.Tensor) -> torch.Tensor:
+    def rest_references(self, latents: torch.Tensor) -> torch.Tensor:
         """Inputs whose references have the resting mouth; without `resting_mouth` those given.
 
         Args:
@@ -115,7 +115,7 @@ class Unet:
         """Latents of the generated faces, (n, out_channels, h, w).
 
         Args:
-            latents: (n, in_channels, h, w), masked then reference, scaled, as `at_rest` gives them.
+            latents: (n, in_channels, h, w), masked then reference, scaled, as `rest_references` gives them.
             windows: (n, tokens, audio_width) audio windows as the encoder gives them; positions are added here, so that
                 training and inference cannot differ in it.
             mouths: (n, C) to be painted in the place of what the windows say; only for a network with a mouth reader.

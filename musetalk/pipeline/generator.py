@@ -53,7 +53,7 @@ class Generator:
     def encode_faces(self, faces: Sequence[np.ndarray]) -> torch.Tensor:
         """UNet inputs of faces: latents of the face with its lower half black, then of the whole face as reference.
 
-        Where the UNet asks for it, the reference is then given a resting mouth (see `Unet.at_rest`).
+        Where the UNet asks for it, the reference is then given a resting mouth (see `Unet.rest_references`).
 
         Args:
             faces: n images (face_size, face_size, 3) BGR uint8.
@@ -65,7 +65,7 @@ class Generator:
         reference = to_unit_range(np.stack(faces), vae.device)
         masked = reference.clone()
         masked[:, :, self.face_size // 2 :] = -1.0
-        return self._at_rest(self._encode(torch.stack([masked, reference], dim=1)).flatten(1, 2))
+        return self._rest_references(self._encode(torch.stack([masked, reference], dim=1)).flatten(1, 2))
 
     @torch.inference_mode()
     def with_references(self, latents: torch.Tensor, faces: Sequence[np.ndarray]) -> torch.Tensor:
@@ -79,7 +79,7 @@ class Generator:
             The same shape, on the networks' device.
         """
         seen = self._encode(to_unit_range(np.stack(faces), self.networks.vae.device)[:, None]).flatten(1, 2)
-        return self._at_rest(torch.cat([latents[:, : -seen.shape[1]].to(seen.device), seen], dim=1))
+        return self._rest_references(torch.cat([latents[:, : -seen.shape[1]].to(seen.device), seen], dim=1))
 
     @torch.inference_mode()
     def generate(
@@ -111,8 +111,8 @@ class Generator:
 
         return torch.cat(self._parts(encode, len(images))).unflatten(0, images.shape[:2])
 
-    def _at_rest(self, latents: torch.Tensor) -> torch.Tensor:
-        return torch.cat(self._parts(lambda part: self.networks.unet.at_rest(latents[part]), len(latents)))
+    def _rest_references(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.cat(self._parts(lambda part: self.networks.unet.rest_references(latents[part]), len(latents)))
 
     def _parts(self, work: Callable[[slice], T], count: int) -> list[T]:
         return self._threads.run(work, count) if self._threads is not None else [work(slice(0, count))]

@@ -222,7 +222,7 @@ class AudioTask:
     ) -> None:
         self.networks: dict[str, nn.Module] = {"audio_encoder": listener}
         self.adversaries: dict[str, Any] = {}
-        self.meaning: dict[str, Any] = {}
+        self.architecture: dict[str, Any] = {}
         self.weights = {"mouth_loss": 1.0}
         self.samples, self.fixed, self.extractor = samples, fixed, extractor
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers

@@ -243,8 +243,8 @@ class StageConfig(RunConfig):
         init_unet: Weights to begin with; null: what stage 1 exported, <output_dir>/../stage1/<exp_name>/unet.pth.
         init_mouth_reader: Weights of the UNet's mouth reader, from the training of the audio encoder; it then stays as
             it is. null: those of init_unet, or random ones, which learn with the UNet.
-        rest_references: The UNet first gives every reference a resting mouth, and paints on that (see Unet.at_rest);
-            needs data.true_mouths. Its musetalk.json then says so. false: what unet_config says.
+        rest_references: The UNet first gives every reference a resting mouth, and paints on that (see
+            Unet.rest_references); needs data.true_mouths. Its musetalk.json then says so. false: what unet_config says.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
         train_decoder: The VAE's decoder learns with the UNet, from the true faces; latents stay what they are.
         vgg_path, syncnet_path: Weights of the two loss networks; null: the published places.

@@ -39,34 +39,63 @@ def run_processes(count: int, program: Sequence[str]) -> int:
         return _run(program, [None, *others])
 
 
-def _run(program: Sequence[str], heard: Sequence[IO[bytes] | None]) -> int:
-    count, port = len(heard), _free_port()
-    children = [
-        subprocess.Popen(
-            [sys.executable, *program],
-            env=rank_environment(os.environ, rank, count, port),
-            stderr=heard[rank],
-            start_new_session=True,  # Ctrl-C comes through us alone, once
-            preexec_fn=end_with_parent if sys.platform == "linux" else None,
-        )
-        for rank in range(count)
-    ]
+class ChildProcesses:
+    """Processes that get the Ctrl-C and SIGTERM that this one gets, once, and do not outlive it. For the main thread.
 
-    def forward(number: int, frame: FrameType | None) -> None:
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
+    Within the block signals do nothing else; after it no process runs any more.
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        failed = _wait(children)
-    finally:
-        for number, handler in before.items():
+    Attributes:
+        children: Those that were started.
+        signals: Numbers of the signals that came.
+    """
+
+    def __init__(self) -> None:
+        self.children: list[subprocess.Popen[bytes]] = []
+        self.signals: list[int] = []
+
+    def __enter__(self) -> ChildProcesses:
+        self._before = {number: signal.signal(number, self._forward) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-        for child in children:
+        for child in self.children:
             if child.poll() is None:
                 child.kill()
                 child.wait()
+
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, errors: IO[bytes] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process; `errors` takes its standard error in the place of ours."""
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C comes through us alone, once
+            preexec_fn=end_with_parent if sys.platform == "linux" else None,
+        )
+        self.children.append(child)
+        for number in self.signals:  # that came while it was started
+            child.send_signal(number)
+        return child
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        self.signals.append(number)
+        for child in self.children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+
+def _run(program: Sequence[str], heard: Sequence[IO[bytes] | None]) -> int:
+    count, port = len(heard), _free_port()
+    with ChildProcesses() as started:
+        for rank in range(count):
+            environment = rank_environment(os.environ, rank, count, port)
+            started.start([sys.executable, *program], environment, heard[rank])
+        children = started.children
+        failed = _wait(children)
     file = heard[failed] if failed is not None else None
     if file is not None:
         file.seek(0)

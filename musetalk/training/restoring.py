@@ -18,15 +18,15 @@ from musetalk.training.checkpoint import read_part
 from musetalk.training.learning_judge import LearningJudge
 
 _OTHER_SETTINGS = "Continue it with the settings it was trained with, or choose another exp_name."
-MEANING = "meaning"
-"""Among a checkpoint's facts: see `Task.meaning`."""
+ARCHITECTURE = "architecture"
+"""Among a checkpoint's facts: see `Task.architecture`."""
 
 
-def check_meaning(meaning: Mapping[str, Any], facts: Mapping[str, Any], checkpoint: Path) -> None:
-    """Check that a checkpoint's weights mean what the run's do; in facts without one they did before there were any."""
-    saved = facts.get(MEANING, meaning)
-    if saved != meaning:
-        raise WeightsError(f"{checkpoint}: its networks work otherwise: {saved}, now {meaning}", _OTHER_SETTINGS)
+def check_architecture(architecture: Mapping[str, Any], facts: Mapping[str, Any], checkpoint: Path) -> None:
+    """Check that a checkpoint's networks work as the run's do; facts of older releases do not say."""
+    saved = facts.get(ARCHITECTURE, architecture)
+    if saved != architecture:
+        raise WeightsError(f"{checkpoint}: its networks work otherwise: {saved}, now {architecture}", _OTHER_SETTINGS)
 
 
 def load_network(network: nn.Module, checkpoint: Path, name: str) -> None:

@@ -86,7 +86,7 @@ class StageTask:
         if config.train_decoder:
             self.networks["decoder"] = LearningDecoder(vae, config.decode_batch, config.solver.gradient_checkpointing)
         self.adversaries = adversaries
-        self.meaning = {"unet": own_settings(unet.config)}
+        self.architecture = {"unet": own_settings(unet.config)}
         self.weights = loss_weights(config.loss_params)
         self.samples = samples
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers
@@ -336,10 +336,10 @@ def rested(unet: Unet, latents: torch.Tensor) -> torch.Tensor:
     Those teach its first pass, which takes no gradients itself: for the last pass it would learn to hand the source's
     mouth on.
     """
-    if not unet.rests:
+    if not unet.rests_references:
         return latents
     with torch.no_grad():
-        resting = unet.at_rest(latents)
+        resting = unet.rest_references(latents)
     if not unet.network.training:
         return resting
     as_given = torch.rand(len(latents), device=latents.device) < AS_GIVEN

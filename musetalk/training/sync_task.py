@@ -89,7 +89,7 @@ class SyncTask:
         self.config, self.samples, self.fixed, self.clips, self.warnings = config, samples, fixed, clips, warnings
         self.networks: dict[str, nn.Module] = {"syncnet": network}
         self.adversaries: dict[str, Any] = {}
-        self.meaning: dict[str, Any] = {}
+        self.architecture: dict[str, Any] = {}
         self.weights = {f"{name}_loss": weight for name, weight in asdict(config.train.loss_params).items() if weight}
         self.batch_size, self.num_workers = config.train.samples.train_bs, config.train.samples.num_workers
         self._windows = network.visual_windows

@@ -46,7 +46,7 @@ class Task(Protocol):
         weights: Weight of each named loss.
         samples: `samples[number]` is a sample, in every process the same.
         batch_size, num_workers: Of one process.
-        meaning: What weights mean beyond their shapes, as JSON: a run goes on from checkpoints of the same alone.
+        architecture: What the shapes of weights do not tell, as JSON: a run goes on from checkpoints of the same alone.
     """
 
     networks: dict[str, nn.Module]
@@ -55,7 +55,7 @@ class Task(Protocol):
     samples: Any
     batch_size: int
     num_workers: int
-    meaning: Mapping[str, Any]
+    architecture: Mapping[str, Any]
 
     def forward(self, batch: Any, step: int) -> Pass:
         """The losses of a batch that lies on the device, through `networks` as they are."""

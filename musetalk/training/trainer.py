@@ -24,7 +24,7 @@ from musetalk.training.log import RunLog
 from musetalk.training.optimization import build_optimizer, build_schedule
 from musetalk.training.parallel import choose_parallel
 from musetalk.training.rates import LossWindow
-from musetalk.training.restoring import MEANING, check_meaning, load_adversary, load_network, load_optimizer
+from musetalk.training.restoring import ARCHITECTURE, check_architecture, load_adversary, load_network, load_optimizer
 from musetalk.training.task import Task
 
 
@@ -215,7 +215,7 @@ class Trainer:
 
     def _resume(self, checkpoint: Path) -> None:
         facts = read_facts(checkpoint)
-        check_meaning(self.task.meaning, facts, checkpoint)
+        check_architecture(self.task.architecture, facts, checkpoint)
         for name, network in self.bare.items():
             load_network(network, checkpoint, name)
         for name, average in self.averages.items():
@@ -253,7 +253,7 @@ class Trainer:
                 "position": self.position,
                 "processes": self.share.processes,
                 "seed": self.config.seed,
-                MEANING: self.task.meaning,
+                ARCHITECTURE: self.task.architecture,
             }
             path = self.checkpoints.save(self.step, parts, facts, self.settings, shards)
             self.task.export(self._best(), self.config.folder)

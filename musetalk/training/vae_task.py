@@ -190,7 +190,7 @@ class VaeTask:
         """
         self.networks: dict[str, nn.Module] = {"vae": Autoencoder(network)}
         self.adversaries = adversaries
-        self.meaning: dict[str, Any] = {}
+        self.architecture: dict[str, Any] = {}
         self.samples, self.fixed = samples, fixed
         self._told: set[Path] = set()
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers

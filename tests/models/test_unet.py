@@ -116,7 +116,7 @@ def test_a_network_of_the_lower_half_leaves_the_upper_one_to_the_reference() -> 
 def test_a_first_pass_gives_the_reference_a_resting_mouth(tmp_path: Path) -> None:
     network = unet(**reading(resting_mouth=RESTING, lower_half=True))
     latents, windows = inputs(network)
-    prepared, channels = network.at_rest(latents), network.out_channels
+    prepared, channels = network.rest_references(latents), network.out_channels
     assert prepared.shape == latents.shape and prepared.dtype == latents.dtype
     assert torch.equal(prepared[:, :-channels], latents[:, :-channels])
     assert torch.equal(prepared[:, -channels:], network(latents, windows, torch.tensor([RESTING] * 2)))
@@ -125,13 +125,13 @@ def test_a_first_pass_gives_the_reference_a_resting_mouth(tmp_path: Path) -> Non
 
     export_unet(network.network, tmp_path)
     again = load_unet(tmp_path / "musetalk.json", tmp_path / "unet.pth")
-    assert torch.equal(again.at_rest(latents), prepared)
+    assert torch.equal(again.rest_references(latents), prepared)
 
 
 def test_references_stay_as_they_are_where_none_are_to_rest() -> None:
     for network in (unet(), unet(**reading())):
         latents, _ = inputs(network)
-        assert torch.equal(network.at_rest(latents), latents)
+        assert torch.equal(network.rest_references(latents), latents)
     with pytest.raises(WeightsError, match="resting_mouth without mouth_reader"):
         unet(resting_mouth=RESTING)
     with pytest.raises(WeightsError, match="resting_mouth has 2 numbers, mouths have 3"):

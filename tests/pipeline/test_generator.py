@@ -46,9 +46,9 @@ def test_references_get_a_resting_mouth_before_they_are_kept(generator: Generato
     given = torch.cat([plain(generator, face, face) for face in (one, other)])
     latents = generator.encode_faces([one, other])
     assert latents.dtype == torch.float32
-    assert torch.allclose(latents, unet.at_rest(given), atol=1e-4)
+    assert torch.allclose(latents, unet.rest_references(given), atol=1e-4)
     assert not torch.allclose(latents, given, atol=1e-2)
 
     seen = generator.with_references(latents[:1], [other])
-    assert torch.allclose(seen, unet.at_rest(plain(generator, one, other)), atol=1e-4)
+    assert torch.allclose(seen, unet.rest_references(plain(generator, one, other)), atol=1e-4)
     assert torch.equal(seen[:, : seen.shape[1] // 2], latents[:1, : seen.shape[1] // 2])

@@ -284,7 +284,7 @@ def test_a_unet_learns_to_paint_over_resting_references(told: Path, tmp_path: Pa
         losses[rests] = rows(folder)[0]["latent_loss"]
         unet = load_unet(folder / "musetalk.json", folder / "unet.pth")
         latents = torch.randn(1, unet.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(unet.at_rest(latents), latents) is not rests
+        assert torch.equal(unet.rest_references(latents), latents) is not rests
     assert losses[False] != losses[True]
     with pytest.raises(WeightsError, match="its networks work otherwise"):
         train("stage1", STAGE1, settings(told, tmp_path, **changes, **{**more, "rest_references": False}))
@@ -293,7 +293,7 @@ def test_a_unet_learns_to_paint_over_resting_references(told: Path, tmp_path: Pa
 def test_only_in_training_some_references_keep_their_mouths() -> None:
     network = build_unet({**TINY_MOUTH_UNET, "resting_mouth": [1.0] * 13}, Path())
     unet, latents = Unet(network), torch.randn(200, 8, 8, 8, generator=torch.Generator().manual_seed(0))
-    resting = unet.at_rest(latents).detach()
+    resting = unet.rest_references(latents).detach()
     assert torch.allclose(rested(Unet(network.eval()), latents), resting, atol=1e-5)
     given = rested(Unet(network.train()), latents)
     assert not given.requires_grad

@@ -32,7 +32,7 @@ class Line:
         nn.init.zeros_(self.networks["line"].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.networks["line"].bias)  # type: ignore[arg-type]
         self.adversaries: dict[str, Any] = {}
-        self.meaning: dict[str, Any] = {}
+        self.architecture: dict[str, Any] = {}
         self.weights = {"error": 1.0}
         self.samples = samples or Samples()
         self.batch_size, self.num_workers, self.noise = batch_size, 0, noise
