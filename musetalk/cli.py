@@ -111,6 +111,17 @@ def at_least(lowest: int) -> Callable[[str], int]:
     return parse
 
 
+def share(text: str) -> float:
+    """The argparse type of a part of something: above 0, up to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 1")
+    return value
+
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Which networks run, and where."""
     group = parser.add_argument_group("model")

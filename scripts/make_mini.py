@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from musetalk import cli
-from musetalk.mini.recipe import STEPS, Recipe
+from musetalk.mini.recipe import STEPS, Recipe, amounts
 from musetalk.synthetic.gpu import open_context
 from musetalk.synthetic.head_files import read_head_files
 
@@ -22,12 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("build/mini"), help="folder of data and checkpoints")
     parser.add_argument("--out", type=Path, default=Path("models/mini"), help="folder of the exported model")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which steps to do")
+    parser.add_argument(
+        "--share", type=cli.share, default=1.0, help="of the utterances, clips and training steps: 0.1 for a quick try"
+    )
     for name, least in AMOUNTS.items():
-        parser.add_argument(f"--{name}", type=cli.at_least(least), default=getattr(Recipe, name))
+        parser.add_argument(f"--{name}", type=cli.at_least(least), help=f"(default: {getattr(Recipe, name)})")
     options = parser.parse_args(arguments)
     if options.out.name != "mini":
         parser.error(f"--out {options.out}: the folder must be named mini, as in models/mini")
-    recipe = Recipe(options.work, options.head, **{name: getattr(options, name) for name in AMOUNTS})
+    given = {name: value for name in AMOUNTS if (value := getattr(options, name)) is not None}
+    recipe = Recipe(options.work, options.head, share=options.share, **(amounts(options.share) | given))
 
     def run() -> int:
         if {"heads", "evaluate"} & set(options.steps):

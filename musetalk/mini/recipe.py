@@ -14,10 +14,12 @@ from musetalk.mini.calling import call
 from musetalk.mini.card import card
 from musetalk.mini.export import export_model
 from musetalk.mini.inputs import INPUTS, check_inputs
+from musetalk.schema import read_settings
 from musetalk.synthetic.sentences import HELD_OUT, TRAIN
 from musetalk.synthetic.speech_corpus import write_speech
 from musetalk.synthetic.synthesizers import available_engines
 from musetalk.training.files import write_whole
+from musetalk.training.tasks import TASK_TYPES
 
 STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export", "evaluate")
 MADE_UP = 0.65
@@ -40,6 +42,7 @@ class Recipe:
             another person: many short ones teach more than few long ones.
         workers: Processes that render and preprocess.
         scored, scored_seconds: Held-out heads on which the result is measured, and their length.
+        share: Of the training steps in the settings, above 0: less than 1 for a quick try.
     """
 
     work: Path
@@ -50,6 +53,7 @@ class Recipe:
     workers: int = 2
     scored: int = 24
     scored_seconds: int = 5
+    share: float = 1.0
 
     def run(self, step: str, target: Path, overrides: Sequence[str] = ()) -> None:
         """Do one of STEPS; the ones before it must be done.
@@ -119,8 +123,8 @@ class Recipe:
         if step == "clips":
             return [[*python, "scripts.preprocess", "--config", str(CONFIGS / "preprocess.yaml"), *self._clips()]]
         places = training_overrides(step, self.work)
-        task = "vae" if step == "decoder" else step
-        return [[*python, "scripts.train", task, "--config", str(CONFIGS / f"{step}.yaml"), *places, *overrides]]
+        changes = (*places, *training_amounts(step, self.share), *overrides)
+        return [[*python, "scripts.train", _task(step), "--config", str(_settings(step)), *changes]]
 
     def _heads(self, split: str) -> list[str]:
         out = self.work / "heads" / split
@@ -146,6 +150,35 @@ class Recipe:
             "num_workers": self.workers,
         }
         return [f"{name}={value}" for name, value in keys.items()]
+
+
+def amounts(share: float) -> dict[str, int]:
+    """Utterances and clips of a recipe with a share of the data.
+
+    Args:
+        share: Above 0; 1 is the recipe as it is meant.
+    """
+    return {name: max(1, round(share * getattr(Recipe, name))) for name in ("utterances", "clips")}
+
+
+def training_amounts(step: str, share: float) -> list[str]:
+    """A share of how long a training step goes on, and of the samples that it encodes once, as `key=value`."""
+    if share == 1:
+        return []
+    config, _ = read_settings(TASK_TYPES[_task(step)][0], _settings(step), ())
+    within, run = ("train.", config.train) if hasattr(config, "train") else ("", config)
+    counts = {"solver.max_train_steps": run.solver.max_train_steps}
+    if encoded := getattr(getattr(run, "data", None), "encoded_samples", 0):
+        counts["data.encoded_samples"] = encoded
+    return [f"{within}{key}={max(1, round(share * count))}" for key, count in counts.items()]
+
+
+def _task(step: str) -> str:
+    return "vae" if step == "decoder" else step
+
+
+def _settings(step: str) -> Path:
+    return CONFIGS / f"{step}.yaml"
 
 
 def training_overrides(step: str, work: Path) -> list[str]:

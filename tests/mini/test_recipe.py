@@ -12,7 +12,7 @@ from musetalk.errors import TrainingError, WeightsError
 from musetalk.mini import recipe as recipe_module
 from musetalk.mini.card import card
 from musetalk.mini.export import export_model
-from musetalk.mini.recipe import CONFIGS, STEPS, Recipe, training_overrides
+from musetalk.mini.recipe import CONFIGS, STEPS, Recipe, amounts, training_overrides
 from musetalk.schema import read_settings
 from musetalk.training.preprocess.settings import PreprocessConfig
 from musetalk.training.tasks import TASK_TYPES
@@ -26,6 +26,22 @@ def test_each_training_step_reads_its_settings_and_places(step: str, tmp_path: P
     run = getattr(config, "train", config)
     assert run.folder == tmp_path / "trained" / step / "mini"
     assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("step", "changes"),
+    [
+        ("decoder", ["solver.max_train_steps=300"]),
+        ("syncnet", ["train.solver.max_train_steps=200"]),
+        ("stage1", ["solver.max_train_steps=2000", "data.encoded_samples=2458"]),
+    ],
+)
+def test_a_share_of_the_recipe_trains_a_share_of_the_steps(step: str, changes: list[str], tmp_path: Path) -> None:
+    (whole,) = Recipe(tmp_path, Path("head")).commands(step, tmp_path)
+    (tenth,) = Recipe(tmp_path, Path("head"), share=0.1).commands(step, tmp_path)
+    assert tenth == [*whole, *changes]
+    assert amounts(0.1) == {"utterances": 170, "clips": 100}
+    assert amounts(1e-6) == {"utterances": 1, "clips": 1}
 
 
 def test_preprocessing_takes_its_places(tmp_path: Path) -> None:
@@ -90,6 +106,8 @@ def raising(error: Any) -> Callable[..., None]:
     [
         (["--out", "models/other"], "must be named mini"),
         (["--seconds", "1"], "1 is below 2"),
+        (["--share", "0"], "0 is not above 0 and up to 1"),
+        (["--share", "a tenth"], "'a tenth' is not a number"),
         (["--head", "nowhere.npz"], "no head model at nowhere.npz"),
     ],
 )
