@@ -11,6 +11,7 @@ from formula_weights import fill
 from safetensors.torch import save_file
 
 from musetalk.models.audio_encoder import build_audio_encoder
+from musetalk.models.refiner import build_refiner
 from musetalk.models.unet import build_unet
 from musetalk.models.vae import build_vae
 
@@ -63,6 +64,7 @@ TINY_WHISPER: dict[str, Any] = {
     "eos_token_id": 2,
     "decoder_start_token_id": 1,
 }
+TINY_REFINER: dict[str, Any] = {"widths": [8, 16]}
 _OLD_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
 
 
@@ -73,6 +75,8 @@ def write_mini(models_dir: Path, vae: dict[str, Any] = TINY_VAE) -> Path:
     _write(root / "unet", TINY_UNET, "diffusion_pytorch_model.safetensors", fill(build_unet(TINY_UNET, here)))
     _write(root / "audio_encoder", TINY_WHISPER, "model.safetensors", fill(build_audio_encoder(TINY_WHISPER, here)))
     (root / "audio_encoder" / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
+    refiner = fill(build_refiner(TINY_REFINER, here))
+    _write(root / "refiner", TINY_REFINER, "model.safetensors", refiner)
     return models_dir
 
 

@@ -19,6 +19,7 @@ from musetalk.models.bisenet import BiSeNet
 from musetalk.models.device import Placement
 from musetalk.models.loading import load_networks
 from musetalk.models.versions import VERSIONS, network_paths
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.live import FaceSettings, LiveStates
 from musetalk.pipeline.speaking import blended_frames, generated_frames
@@ -91,7 +92,7 @@ def outcome(golden, generator, version):
         generated = list(
             stages.run("generate", generated_frames(located, iter(windows), states, generator, 5), depth=2)
         )
-        frames = list(stages.run("blend", blended_frames(iter(generated)), depth=2))
+        frames = list(stages.run("blend", blended_frames(iter(generated), Compositor()), depth=2))
     return Outcome(
         np.stack(windows),
         [item.source.index for item in generated],

@@ -16,7 +16,6 @@ from musetalk.errors import InputError
 from musetalk.face.landmarks import Box
 from musetalk.media.frame_source import SourceInfo
 from musetalk.media.image_sequence import ImageSequence
-from musetalk.models.versions import find_version
 from musetalk.pipeline.frame_state import ByteCache, FacePlacement, LocatedFrame
 
 FRAMES = "frames.images"
@@ -55,7 +54,6 @@ class PreparedFrames:
 
     def __init__(self, folder: Path, manifest: Manifest, cache_bytes: int = CACHE_BYTES) -> None:
         self.info: SourceInfo = manifest.info
-        self._keep_look = find_version(manifest.version).keeps_look
         self._images = ImageSequence(folder / FRAMES)
         self._idle = ImageSequence(folder / IDLE_FACES)
         self._tensors = TensorFile(folder / STATES, TENSORS)
@@ -111,7 +109,7 @@ class PreparedFrames:
         start = int(self._mask_ends[index - 1]) if index else 0
         weights = self._tensors.rows(MASKS, start, int(self._mask_ends[index]))
         alpha = weights.reshape(mask_box[3] - mask_box[1], mask_box[2] - mask_box[0])
-        return FacePlacement(box, mask_box, alpha, self._keep_look)
+        return FacePlacement(box, mask_box, alpha)
 
     def located(self, index: int) -> LocatedFrame:
         """A source frame with its placement."""

@@ -100,12 +100,3 @@ def without_weights(networks: Networks) -> Networks:
 
 def _config(network: Any) -> dict[str, Any]:
     return {**network.config, "_class_name": type(network).__name__}
-
-
-def place(networks: Networks, device: torch.device, dtype: torch.dtype) -> None:
-    """Move the networks as `load_networks` does; the audio encoder stays in float32."""
-    for network in (networks.unet.network, networks.vae.network):
-        # torch's own .to(): the one of diffusers warns of modules that these networks do not have.
-        torch.nn.Module.to(network, device=device, dtype=dtype)
-        torch.nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    networks.audio_encoder.network.to(device)

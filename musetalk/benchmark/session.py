@@ -14,7 +14,7 @@ import torch
 from musetalk.audio.windows import SAMPLE_RATE
 from musetalk.benchmark.counting import count_work
 from musetalk.benchmark.machine import Machine, load_average, measure_rates, now
-from musetalk.benchmark.networks import obtain_networks, place
+from musetalk.benchmark.networks import obtain_networks
 from musetalk.benchmark.results import Benchmark, Setting, Whole
 from musetalk.benchmark.stages import Clip, frame_stages, in_order, network_stages, read_clip
 from musetalk.face.masks import DEFAULT_CHEEK_WIDTH
@@ -22,6 +22,7 @@ from musetalk.media.audio_file import probe_audio
 from musetalk.media.ffmpeg import find_ffmpeg
 from musetalk.media.frames import open_source
 from musetalk.models.device import DTYPES, Placement
+from musetalk.models.loading import place
 from musetalk.models.versions import find_version, network_paths
 from musetalk.pipeline.backends import choose_backends
 from musetalk.pipeline.dubbing import Dubber

@@ -27,7 +27,6 @@ from musetalk.pipeline.generator import cut_face
 from musetalk.pipeline.live import LiveStates, batched
 from musetalk.pipeline.model import Model
 from musetalk.pipeline.settings import DubSettings, FaceSettings
-from musetalk.pipeline.speaking import compose
 
 READ, FACES, MASKS, ENCODE, FEATURES = "read", "faces", "masks", "encode", "features"
 UNET, DECODE, BLEND, WRITE = "unet", "decode", "blend", "write"
@@ -114,8 +113,9 @@ def frame_stages(model: Model, clip: Clip, work: NetworkWork, repeats: int, fold
     placements = [item.placement for item in clip.with_face if item.placement is not None]
     alpha_bytes = sum(placement.alpha.nbytes for placement in placements) / count
     size = model.generator.face_size
+    compositor = model.compositor
     new = [_resized(item, size) for item in clip.located]
-    composed = [compose(item, face) for item, face in zip(clip.located, new, strict=True)]
+    composed = [compositor.compose(item, face) for item, face in zip(clip.located, new, strict=True)]
 
     def cost(name: str, run: Callable[[], object], moved: float, where: torch.device = cpu) -> StageCost:
         return StageCost(name, median_seconds(run, where, repeats) / count, None, moved, None, where.type)
@@ -126,7 +126,7 @@ def frame_stages(model: Model, clip: Clip, work: NetworkWork, repeats: int, fold
     yield _features(model, clip, work, repeats, device)
     yield cost(
         BLEND,
-        lambda: [compose(item, face) for item, face in zip(clip.located, new, strict=True)],
+        lambda: [compositor.compose(item, face) for item, face in zip(clip.located, new, strict=True)],
         2 * pixels + face_bytes + alpha_bytes,
     )
     yield cost(WRITE, lambda: _write(model, clip, composed, folder / "written.mp4"), pixels)

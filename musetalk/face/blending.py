@@ -14,13 +14,6 @@ BLUR_FRACTION: dict[Blur, float] = {"offline": 0.05, "prepared": 0.1}
 """Blur kernel over the crop's side, published: offline dubbing and prepared avatars."""
 UPPER_BOUNDARY_RATIO = 0.5
 """Published: rows of the crop above this share of its height keep the original."""
-CHANGE_TOLERANCE = 0.03
-"""Share of the mean brightness by which frame and face may differ, blurred, in any colour, and still show the same;
-at twice that they do not."""
-CHANGE_BLUR, CHANGE_REACH = 0.0155, 0.065
-"""Shares of the box's width: deviation of that blur, and how far around a difference the face is taken."""
-CHANGE_WIDTH = 64
-"""Width of the box in pixels, about, at which they are compared: texture is not to count, and time is short."""
 
 
 def blur_kernel_size(side: int, blur: Blur = "offline") -> int:
@@ -65,34 +58,12 @@ def blend_mask(
     return cv2.GaussianBlur(alpha, (kernel, kernel), 0)
 
 
-def change_mask(old: np.ndarray, new: np.ndarray, box_width: int) -> np.ndarray:
-    """Where a new picture changes more than the texture of the old one: (h, w) float32, 1 where it does, 0 where not.
-
-    Args:
-        old, new: (h, w, 3) uint8 BGR.
-        box_width: Of the face box, in pixels.
-    """
-    small_old, small_new = old, new
-    while box_width > 1.5 * CHANGE_WIDTH:
-        small_old, small_new, box_width = cv2.pyrDown(small_old), cv2.pyrDown(small_new), box_width // 2
-    blur, reach = CHANGE_BLUR * box_width, max(round(CHANGE_REACH * box_width), 1)
-    softened = (cv2.GaussianBlur(picture, (0, 0), blur) for picture in (small_old, small_new))
-    blue, green, red = cv2.split(cv2.absdiff(*softened))
-    difference = cv2.max(cv2.max(blue, green), red)
-    around = cv2.dilate(difference, np.ones((reach, reach), np.uint8)).astype(np.float32)
-    allowed = CHANGE_TOLERANCE * max(float(np.mean(cv2.mean(small_old)[:3])), 1.0)
-    share = np.clip(cv2.GaussianBlur(around, (0, 0), reach / 2) / allowed - 1, 0, 1)
-    return cv2.resize(share, old.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def blend(
     frame: np.ndarray,
     generated_face: np.ndarray,
     box: Box,
     crop_box: Box,
     alpha: np.ndarray,
-    *,
-    keep_texture: bool = False,
 ) -> np.ndarray:
     """A copy of `frame` with the generated face in `box`, weighted by `alpha`.
 
@@ -102,8 +73,6 @@ def blend(
         box: face box in frame pixels; parts outside the frame are left out.
         crop_box: where `alpha` lies in the frame.
         alpha: (crop height, crop width) uint8; 0 keeps the frame's pixel exactly, 255 takes the face's.
-        keep_texture: Keep the frame's pixels where the face differs from them in texture alone, as skin and stubble
-            that a small VAE smooths do. False as published.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -126,8 +95,6 @@ def blend(
         generated_face = cv2.resize(generated_face, size, interpolation=cv2.INTER_LINEAR)
     new = generated_face[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
     old = out[top:bottom, left:right]
-    if keep_texture:
-        weights = np.rint(weights * change_mask(old, new, size[0])).astype(np.uint8)
     # Whole-number alpha compositing, rounded to nearest; 255 · 255 + 128 and its last step still fit in 16 bits.
     weight = cv2.merge([weights] * 3).astype(np.uint16)
     total = new * weight + old * (255 - weight) + np.uint16(128)

@@ -1,4 +1,4 @@
-"""models/mini from what the recipe has trained: four networks in float16, and their training logs."""
+"""models/mini from what the recipe has trained: five networks in float16, and their training logs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from safetensors.torch import save
 
 from musetalk.checkpoint import read_state_dict
 from musetalk.errors import WeightsError
-from musetalk.models.audio_encoder import load_audio_encoder
+from musetalk.models.audio_encoder import POSITIONS, load_audio_encoder
+from musetalk.models.refiner import read_refiner
 from musetalk.models.unet import load_unet
 from musetalk.models.vae import load_vae
-from musetalk.training.export import export_pretrained
+from musetalk.training.export import export_pretrained, export_refiner
 from musetalk.training.files import write_whole
 
 TRAINED = ("vae", "decoder", "audio", "syncnet", "stage1", "stage2")
 
 
 def export_model(work: Path, target: Path) -> None:
-    """Write the folders vae, unet, audio_encoder and syncnet, and the logs of every training step.
+    """Write the folders vae, unet, refiner, audio_encoder and syncnet, and the logs of every training step.
 
     Args:
         work: Folder of the recipe.
@@ -38,12 +39,15 @@ def export_model(work: Path, target: Path) -> None:
             raise WeightsError(f"{path} is missing", "Do all steps before the export: leave --steps out.")
     vae = load_vae(results / "stage2/mini/vae")
     unet = load_unet(results / "stage2/mini/musetalk.json", results / "stage2/mini/unet.pth")
+    refiner = read_refiner(results / "stage2/mini/refiner")
     encoder = load_audio_encoder(results / "audio/mini/audio_encoder")
     config = {**vae.network.config, "sample_size": vae.face_size}
     export_pretrained(vae.network, target / "vae", config, dtype=torch.float16)
     export_pretrained(unet.network, target / "unet", dtype=torch.float16)
+    export_refiner(refiner, target / "refiner", torch.float16)
     folder = target / "audio_encoder"
-    export_pretrained(encoder.network, folder, encoder.network.config.to_dict(), "model.safetensors", torch.float16)
+    config = encoder.network.config.to_dict()
+    export_pretrained(encoder.network, folder, config, "model.safetensors", torch.float16, leave_out=(POSITIONS,))
     front = results / "audio/mini/audio_encoder/preprocessor_config.json"
     write_whole(folder / "preprocessor_config.json", front.read_bytes())
     _export_syncnet(results / "syncnet/mini", target / "syncnet")

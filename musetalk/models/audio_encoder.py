@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+POSITIONS = "embed_positions.weight"
 # How the encoder's keys begin in the files people have: a whole WhisperModel, one for generation, or the encoder alone.
 _PREFIXES = ("encoder.", "model.encoder.", "")
 _MEL_FRAMES_PER_STEP = 2  # the encoder's second convolution has stride 2
@@ -65,7 +66,8 @@ def load_audio_encoder(folder: Path) -> AudioEncoder:
     state_dict = read_state_dict(weights)
     prefix = next((p for p in _PREFIXES if p and any(key.startswith(p) for key in state_dict)), "")
     # WhisperModel's file holds the decoder too; load_into takes the keys of the prefix alone.
-    load_into(network, state_dict, weights, prefix=prefix)
+    # Whisper's positions are sinusoids, which the network makes itself where a file leaves them out.
+    load_into(network, state_dict, weights, prefix=prefix, ignore=(POSITIONS,))
     mel_frames = network.config.max_source_positions * _MEL_FRAMES_PER_STEP
     if extractor.nb_max_frames != mel_frames or extractor.feature_size != network.config.num_mel_bins:
         raise WeightsError(

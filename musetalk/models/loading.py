@@ -1,4 +1,4 @@
-"""Loading the three networks of a version together, and checking that they fit each other."""
+"""Loading the networks of a version together, and checking that they fit each other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from musetalk.errors import WeightsError
 from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
 from musetalk.models.device import Placement
+from musetalk.models.refiner import Refiner, load_refiner
 from musetalk.models.unet import Unet, load_unet
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.versions import NetworkPaths
@@ -21,6 +22,7 @@ class Networks:
     vae: Vae
     unet: Unet
     audio_encoder: AudioEncoder
+    refiner: Refiner | None = None
 
 
 def load_networks(paths: NetworkPaths, placement: Placement) -> Networks:
@@ -30,15 +32,24 @@ def load_networks(paths: NetworkPaths, placement: Placement) -> Networks:
         WeightsError: A file is missing, unsafe, of the wrong shape, or the networks do not fit each other.
     """
     networks = Networks(
-        load_vae(paths.vae), load_unet(paths.unet_config, paths.unet_weights), load_audio_encoder(paths.audio_encoder)
+        load_vae(paths.vae),
+        load_unet(paths.unet_config, paths.unet_weights),
+        load_audio_encoder(paths.audio_encoder),
+        None if paths.refiner is None else load_refiner(paths.refiner),
     )
     check_fit(networks, paths)
-    for image_network in (networks.vae.network, networks.unet.network):
-        # torch's own .to(): the one of diffusers warns of modules that these networks do not have.
-        torch.nn.Module.to(image_network, device=placement.device, dtype=placement.dtype)
-        torch.nn.Module.to(image_network, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    networks.audio_encoder.network.to(placement.device)
+    place(networks, placement.device, placement.dtype)
     return networks
+
+
+def place(networks: Networks, device: torch.device, dtype: torch.dtype) -> None:
+    """Move networks to a device, those of images in a dtype and channels last; the audio encoder stays in float32."""
+    refining = () if networks.refiner is None else (networks.refiner.network,)
+    for image_network in (networks.vae.network, networks.unet.network, *refining):
+        # torch's own .to(): the one of diffusers warns of modules that these networks do not have.
+        torch.nn.Module.to(image_network, device=device, dtype=dtype)
+        torch.nn.Module.to(image_network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    networks.audio_encoder.network.to(device)
 
 
 def check_fit(networks: Networks, paths: NetworkPaths) -> None:

@@ -24,7 +24,8 @@ class VersionSpec:
         face_finder: What `--face_finder auto` takes when the published weights are not there, or for mini always.
         parser: Likewise for `--parser auto`.
         fades_inside_box: Whether the mask fades out inside the box; published versions leave half of it at the edge.
-        keeps_look: Whether the frame's texture and tones are kept where the networks lose them (see FacePlacement).
+        refiner: Folder, relative to the models folder, of the network that gives faces the sharpness of their frames.
+        keeps_tone: Whether films without colours keep their tones.
         bundled: Whether the weights come with the project.
     """
 
@@ -39,7 +40,8 @@ class VersionSpec:
     face_finder: str = "mediapipe"
     parser: str = "landmarks"
     fades_inside_box: bool = False
-    keeps_look: bool = False
+    refiner: str | None = None
+    keeps_tone: bool = False
     bundled: bool = False
 
 
@@ -76,7 +78,8 @@ VERSIONS: dict[str, VersionSpec] = {
             lowers_chin=True,
             shifts_box=False,
             fades_inside_box=True,
-            keeps_look=True,
+            refiner="mini/refiner",
+            keeps_tone=True,
             bundled=True,
         ),
     )
@@ -96,12 +99,13 @@ def find_version(name: str) -> VersionSpec:
 
 @dataclass(frozen=True)
 class NetworkPaths:
-    """The files of the three networks, after --models_dir and the path flags."""
+    """The files of the networks, after --models_dir and the path flags."""
 
     unet_config: Path
     unet_weights: Path
     vae: Path
     audio_encoder: Path
+    refiner: Path | None = None
 
 
 def network_paths(
@@ -129,4 +133,5 @@ def network_paths(
         unet_weights=Path(unet_weights) if unet_weights is not None else root / spec.unet_weights,
         vae=root / (vae_type if vae_type is not None else spec.vae),
         audio_encoder=Path(audio_encoder) if audio_encoder is not None else root / spec.audio_encoder,
+        refiner=root / spec.refiner if spec.refiner is not None else None,
     )

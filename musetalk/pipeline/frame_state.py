@@ -24,14 +24,11 @@ class FacePlacement:
         box: Face box in frame pixels; the generated face is scaled to it.
         crop_box: Where `alpha` lies in the frame; may leave it.
         alpha: (crop height, crop width) uint8 weights of the generated face.
-        keep_look: Keep what the networks lose: texture where nothing else differs, and the tones of a film without
-            colours.
     """
 
     box: Box
     crop_box: Box
     alpha: np.ndarray
-    keep_look: bool = False
 
     @property
     def visible_from(self) -> float:

@@ -222,7 +222,7 @@ class LiveStates:
             masks = self._parser.masks(crops, faces)
             for (index, (_, box, crop)), mask in zip(new.items(), masks, strict=True):
                 alpha = blend_mask(mask, box, crop, blur=self.settings.blur, inside_box=self.settings.fade_inside)
-                placement = FacePlacement(box, crop, alpha, self.settings.keep_look)
+                placement = FacePlacement(box, crop, alpha)
                 placements[index] = placement
                 self._placements.put(index, placement, alpha.nbytes)
         return [placements[item.index] for item in batch]

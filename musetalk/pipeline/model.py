@@ -18,6 +18,7 @@ from musetalk.models.loading import load_networks
 from musetalk.models.versions import NetworkPaths, VersionSpec, find_version, network_paths
 from musetalk.pipeline.backends import BackendChoice, build_finder, build_parser, choose_backends
 from musetalk.pipeline.batcher import Batcher
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.requirements import check_weights, weight_files
 
@@ -118,7 +119,7 @@ class ModelChoice:
 
     @property
     def weight_files(self) -> dict[str, list[Path]]:
-        """The files of each part: unet, vae, audio_encoder, face_finder, parser."""
+        """The files of each part: see `requirements.weight_files`."""
         return weight_files(self.paths, self.backends, self.models_dir)
 
     def load(self) -> Model:
@@ -157,6 +158,11 @@ class Model:
             if self._streaming_encoder is None:
                 self._streaming_encoder = StreamingEncoder(self.generator.networks.audio_encoder)
             return self._streaming_encoder
+
+    @property
+    def compositor(self) -> Compositor:
+        """Puts faces into frames as the version does."""
+        return Compositor(self.generator.networks.refiner, self.spec.keeps_tone)
 
     @property
     def spec(self) -> VersionSpec:

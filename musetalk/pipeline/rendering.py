@@ -17,7 +17,7 @@ from musetalk.media.audio_file import read_audio
 from musetalk.media.frame_source import SourceInfo
 from musetalk.media.writer import PngFolder, VideoWriter
 from musetalk.pipeline.frame_state import StateSource
-from musetalk.pipeline.generator import Generator
+from musetalk.pipeline.model import Model
 from musetalk.pipeline.settings import DubSettings
 from musetalk.pipeline.speaking import AUDIO, BLEND, DECODE, FACES, GENERATE, WRITE, speak
 from musetalk.pipeline.stages import Stages, StageTime, channel_depth
@@ -62,8 +62,7 @@ def render(
     states: StateSource,
     audio: Path,
     output: Path | None,
-    generator: Generator,
-    ffmpeg: str,
+    model: Model,
     settings: DubSettings,
     *,
     frames_dir: Path | None = None,
@@ -77,8 +76,7 @@ def render(
         states: The frames.
         audio: The sound, or a video with sound.
         output: The mp4 to write; appears when it is whole. None: all is done but encoding and writing.
-        generator: The networks.
-        ffmpeg: The binary.
+        model: The networks, and ffmpeg.
         settings: Paddings of the sound and batch size.
         frames_dir: Folder to write the composited frames to as PNG, too, in place of those of an earlier run.
         started: Called with the number of frames once it is known.
@@ -90,6 +88,7 @@ def render(
         InputError: The sound or the source cannot be used.
         OutputError: The result cannot be written.
     """
+    generator = model.generator
     generator.check_padding(settings.audio_padding_left, settings.audio_padding_right)
     began = time.perf_counter()
     info = states.info
@@ -111,7 +110,7 @@ def render(
                 info.fps,
                 audio=audio,
                 frame_count=count,
-                ffmpeg=ffmpeg,
+                ffmpeg=model.ffmpeg,
                 color=info.color,
                 sample_aspect=info.sample_aspect,
             )
@@ -119,7 +118,7 @@ def render(
         stages = stack.enter_context(Stages(advance))
         frames = stages.run(DECODE, states.frames(), depth)
         located = stages.run(FACES, states.locate(frames, count), max(depth, settings.batch_size))
-        for frame in speak(states, located, windows, generator, stages, settings.batch_size):
+        for frame in speak(states, located, windows, generator, model.compositor, stages, settings.batch_size):
             with stages.spend(WRITE):
                 for take in takers:
                     take(frame)

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from musetalk.errors import WeightsError
-from musetalk.models import audio_encoder, vae
+from musetalk.models import audio_encoder, refiner, vae
 from musetalk.models.config_file import first_existing
 from musetalk.models.versions import NetworkPaths, VersionSpec
 from musetalk.pipeline.backends import BackendChoice
@@ -14,7 +14,9 @@ from musetalk.weights import FILES, download_command, files_for, missing_files
 
 
 def weight_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str | Path) -> dict[str, list[Path]]:
-    """Every file that will be opened, by the part that reads it: unet, vae, audio_encoder, face_finder, parser.
+    """Every file that will be opened, by the part that reads it.
+
+    The parts: unet, vae, audio_encoder, refiner, face_finder, parser.
 
     Where one of several names will do, the one that exists, else the published one.
     """
@@ -26,6 +28,7 @@ def weight_files(paths: NetworkPaths, backends: BackendChoice, models_dir: str |
             paths.audio_encoder / "preprocessor_config.json",
             _weights_in(paths.audio_encoder, audio_encoder.WEIGHT_NAMES, models_dir),
         ],
+        "refiner": [] if paths.refiner is None else [paths.refiner / name for name in refiner.FILE_NAMES],
         "face_finder": [file.under(models_dir) for file in files_for([backends.finder])],
         "parser": [file.under(models_dir) for file in files_for([backends.parser])],
     }

@@ -57,7 +57,6 @@ class FaceSettings:
         smoothing: Frames to each side that boxes are smoothed over; 0: exactly the published boxes.
         blur: Which of the published mask blurs.
         fade_inside: Fade the mask out inside the box; False: as published, with half of it left at the box's edge.
-        keep_look: See FacePlacement; False: published.
     """
 
     bbox_shift: int = 0
@@ -65,7 +64,6 @@ class FaceSettings:
     smoothing: int = SMOOTHING_RADIUS
     blur: Blur = "offline"
     fade_inside: bool = False
-    keep_look: bool = False
 
     @classmethod
     def of(cls, spec: VersionSpec, settings: DubSettings, blur: Blur = "offline") -> FaceSettings:
@@ -76,5 +74,4 @@ class FaceSettings:
             smoothing=settings.smooth_boxes,
             blur=blur,
             fade_inside=spec.fades_inside_box,
-            keep_look=spec.keeps_look,
         )

@@ -11,8 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from musetalk.face.blending import blend
-from musetalk.face.tone import tone_of, toned
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.frame_state import LocatedFrame, StateSource
 from musetalk.pipeline.generator import Generator
 from musetalk.pipeline.live import batched
@@ -50,22 +49,10 @@ def generated_frames(
             yield GeneratedFrame(item, None if item.placement is None else next(faces))
 
 
-def compose(source: LocatedFrame, face: np.ndarray | None) -> np.ndarray:
-    """The frame with a new face in its place; as it is where there is no face, or no place for one."""
-    placement = source.placement
-    if face is None or placement is None:
-        return source.frame
-    box, crop_box, alpha = placement.box, placement.crop_box, placement.alpha
-    if placement.keep_look:
-        tone = tone_of(source.frame[max(box[1], 0) : max(box[3], 0), max(box[0], 0) : max(box[2], 0)])
-        face = face if tone is None else toned(face, tone)
-    return blend(source.frame, face, box, crop_box, alpha, keep_texture=placement.keep_look)
-
-
-def blended_frames(generated: Iterator[GeneratedFrame]) -> Iterator[np.ndarray]:
+def blended_frames(generated: Iterator[GeneratedFrame], compositor: Compositor) -> Iterator[np.ndarray]:
     """Put each new face into its frame."""
     for item in generated:
-        yield compose(item.source, item.face)
+        yield compositor.compose(item.source, item.face)
 
 
 def speak(
@@ -73,6 +60,7 @@ def speak(
     located: Iterator[LocatedFrame],
     windows: Iterator[np.ndarray],
     generator: Generator,
+    compositor: Compositor,
     stages: Stages,
     batch_size: int,
 ) -> Iterator[np.ndarray]:
@@ -83,10 +71,11 @@ def speak(
         located: Frames in their order.
         windows: Audio window of each frame, at least as many as frames.
         generator: The networks.
+        compositor: Puts faces into frames.
         stages: Runs the threads; leaving its context stops them.
         batch_size: Frames in one pass of the networks.
     """
     depth = channel_depth(states.info.width * states.info.height * 3)
     heard = stages.time(AUDIO, windows)
     generated = stages.run(GENERATE, generated_frames(located, heard, states, generator, batch_size), depth)
-    return stages.run(BLEND, blended_frames(generated), depth)
+    return stages.run(BLEND, blended_frames(generated, compositor), depth)

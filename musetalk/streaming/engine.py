@@ -21,7 +21,7 @@ from musetalk.audio.windows import SAMPLE_RATE
 from musetalk.avatar.prepared import PreparedFrames, ping_pong_index
 from musetalk.media.pacing import Pacer
 from musetalk.pipeline.batcher import FaceMaker
-from musetalk.pipeline.speaking import compose
+from musetalk.pipeline.compositing import Compositor
 from musetalk.streaming.planning import PassTimes, plan_pass
 from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.shown_face import ShownFace
@@ -46,6 +46,7 @@ class SpeechEngine:
         clock: Seconds that never go back. Used for the timing; and for the schedule where `paced`.
         paced: Whether frames are due in real time. If not, a frame is given as soon as its sound is known, there are
             no frames without sound, and none is ever repeated.
+        compositor: Puts faces into frames.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SpeechEngine:
         settings: StreamSettings,
         clock: Callable[[], float],
         paced: bool,
+        compositor: Compositor,
     ) -> None:
         self.frames = frames
         self.fps = frames.info.fps
@@ -66,6 +68,7 @@ class SpeechEngine:
         self.changes = 0
         self._sound_units = units
         self._faces = faces
+        self._compositor = compositor
         self._clock = clock
         self._pacer = Pacer(self.fps, clock) if paced else None
         self._incoming = IncomingSound()
@@ -329,7 +332,7 @@ class SpeechEngine:
             if idle is None:
                 return self.frames.image(index)
             face = idle if face is None else cv2.addWeighted(face, share, idle, 1 - share, 0)
-        return compose(self.frames.located(index), face)
+        return self._compositor.compose(self.frames.located(index), face)
 
     def _source_index(self, slot: int) -> int:
         return ping_pong_index(slot, len(self.frames))

@@ -185,4 +185,4 @@ def build_engine(
         avatar.model.streaming_encoder(), fps, settings.audio_padding_left, settings.audio_padding_right
     )
     units = SoundUnits(windows, VoiceActivity(fps), fps)
-    return SpeechEngine(avatar.frames, units, avatar.model.batcher, settings, clock, paced)
+    return SpeechEngine(avatar.frames, units, avatar.model.batcher, settings, clock, paced, avatar.model.compositor)

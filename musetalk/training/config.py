@@ -107,10 +107,15 @@ class LossConfig:
         mouth_detail_loss: L1 between how strong the fine detail of the two is.
         reconstruction_loss: With train_decoder: between true mouths, procedural pictures, and what is decoded of their
             own latents, so that the decoder goes on showing what the encoder saw.
+        draft_mouth_loss: With a refiner: as decoded_mouth_loss, of the mouths before it refines them; the other losses
+            of decoded mouths are then those of refined ones.
+        lower_face_loss: With a refiner: as decoded_mouth_loss, of the whole lower half as it is seen.
         consistency_loss, lip_consistency_loss: With several sources_per_target: between what is painted over them, as
             decoded_mouth_loss and lip_reading_loss compare, so that it does not show which of them it was painted over.
         lip_reading_loss, lip_feature_loss: Between the mouths that a network reads off the two, and between its
             features; it learns from the true mouths, which samples have to hold.
+        lip_copying_loss: With train_decoder: how far that network reads painted mouths on the way from the true ones
+            back to those of the frames they were painted over, squared.
         latent_gan_loss, latent_fm_loss: Least squares and feature matching of a discriminator of the latents around the
             mouth, beside those of the reference and, where samples hold them, the true mouths.
     """
@@ -131,8 +136,11 @@ class LossConfig:
     mouth_ssim_loss: float = setting(0.0, at_least=0)
     mouth_detail_loss: float = setting(0.0, at_least=0)
     reconstruction_loss: float = setting(0.0, at_least=0)
+    draft_mouth_loss: float = setting(0.0, at_least=0)
+    lower_face_loss: float = setting(0.0, at_least=0)
     lip_reading_loss: float = setting(0.0, at_least=0)
     lip_feature_loss: float = setting(0.0, at_least=0)
+    lip_copying_loss: float = setting(0.0, at_least=0)
     consistency_loss: float = setting(0.0, at_least=0)
     lip_consistency_loss: float = setting(0.0, at_least=0)
     latent_gan_loss: float = setting(0.0, at_least=0)
@@ -247,6 +255,8 @@ class StageConfig(RunConfig):
             Unet.rest_references); needs data.true_mouths. Its musetalk.json then says so. false: what unet_config says.
         whisper_path, vae_type: Folder of the audio encoder; name of the VAE's folder.
         train_decoder: The VAE's decoder learns with the UNet, from the true faces; latents stay what they are.
+        refiner_config: Configuration of a refiner (musetalk/models/refiner.py) that learns with UNet and decoder; null:
+            there is none. Needs train_decoder.
         vgg_path, syncnet_path: Weights of the two loss networks; null: the published places.
         padding_pixel_mouth: Pixels that the mouth box of the mouth discriminator is wider at each side.
         ref_dropout_rate: Share of references that are replaced by black.
@@ -266,6 +276,7 @@ class StageConfig(RunConfig):
     pretrained_model_name_or_path: Path = Path("models")
     vae_type: str = "sd-vae"
     train_decoder: bool = False
+    refiner_config: Path | None = None
     vgg_path: Path | None = None
     syncnet_path: Path | None = None
     syncnet_config_path: Path = Path("configs/training/syncnet.yaml")

@@ -10,6 +10,8 @@ from musetalk.models.lip_reader import LipReader
 from musetalk.training.learning_judge import LearningJudge, frozen, sum_of
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.01
+LEAST_WAY = 0.04
+"""Mean square of how far two mouths lie apart, in each channel, below which they are much the same."""
 
 
 class LipJudge(LearningJudge):
@@ -44,6 +46,24 @@ class LipJudge(LearningJudge):
         with frozen(self.network):
             mouths = [self.network(pictures).mouths.float() for pictures in (one, other)]
         return F.smooth_l1_loss(*mouths)
+
+    def copying(self, real: Tensor, fake: Tensor, source: Tensor) -> Tensor:
+        """How far mouths are read on the way from the true ones back to the frames' own: a share of that way, squared.
+
+        The mean over pictures, each in all channels, and over channels, each in all pictures: what little each picture
+        shows of its own mouth, all show alike.
+
+        Args:
+            real, source: (n, 3, h, w) RGB, about [-1, 1].
+            fake: The same shape; gradients reach it, and nothing else.
+        """
+        with frozen(self.network):
+            found = self.network(fake).mouths.float()
+            with torch.no_grad():
+                wanted, own = (self.network(pictures).mouths.float() for pictures in (real, source))
+        way, error = own - wanted, found - wanted
+        shares = ((way * error).mean(axis) / (way.square().mean(axis) + LEAST_WAY) for axis in (0, 1))
+        return sum_of(share.square().mean() for share in shares)
 
     def own_loss(self, real: Tensor, beside: Tensor) -> Tensor:
         """Smooth L1 of what is read of real pictures.

@@ -11,15 +11,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from musetalk.models.refiner import RefinerNetwork, refiner_settings
 from musetalk.models.unet import Unet, own_settings
 from musetalk.models.vae import LATENT_PIXELS, Vae, to_unit_range
 from musetalk.training.adversary import crop_resized
 from musetalk.training.config import LossConfig, StageConfig
 from musetalk.training.encoded import LATENTS
-from musetalk.training.export import export_pretrained, export_unet
+from musetalk.training.export import export_pretrained, export_refiner, export_unet
 from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES, pyramid_distance
 from musetalk.training.learning_decoder import LearningDecoder, procedural_pictures, reconstruction_loss
 from musetalk.training.learning_judge import LearningJudge
+from musetalk.training.learning_refiner import first_row, refined_faces
 from musetalk.training.lip_judge import LipJudge
 from musetalk.training.mouth import mouth_cells, mouth_mean, mouth_pixels, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -56,6 +58,14 @@ class LossNetworks:
     sync: Any = None
 
 
+@dataclass(frozen=True)
+class TrueFaces:
+    """What is to be painted, and the faces it is painted over, (n, 3, h, w) RGB in [-1, 1]."""
+
+    target: torch.Tensor
+    source: torch.Tensor
+
+
 class StageTask:
     """The task of both stages; they differ in settings alone.
 
@@ -63,6 +73,7 @@ class StageTask:
         config: The settings.
         unet: Network to train.
         vae: Frozen; with config.train_decoder its decoder learns.
+        refiner: Learns with the decoder; None: there is none.
         judges: Frozen networks of the losses.
         adversaries: `face`, `mouth`, `latent` and `lip`, those whose loss has a weight.
         samples: Training samples by number.
@@ -80,6 +91,7 @@ class StageTask:
         samples: Any,
         fixed: StageSamples,
         warnings: Callable[[], list[str]] = list,
+        refiner: RefinerNetwork | None = None,
     ) -> None:
         self.config, self.vae, self.judges, self.fixed = config, vae, judges, fixed
         self.networks: dict[str, nn.Module] = {"unet": unet}
@@ -87,6 +99,9 @@ class StageTask:
             self.networks["decoder"] = LearningDecoder(vae, config.decode_batch, config.solver.gradient_checkpointing)
         self.adversaries = adversaries
         self.architecture = {"unet": own_settings(unet.config)}
+        if refiner is not None:
+            self.networks["refiner"] = refiner
+            self.architecture["refiner"] = refiner_settings(refiner)
         self.weights = loss_weights(config.loss_params)
         self.samples = samples
         self.batch_size, self.num_workers = config.data.train_bs, config.data.num_workers
@@ -99,7 +114,8 @@ class StageTask:
         """Move the frozen networks to the device in the dtype of mixed precision."""
         nn.Module.to(self.vae.network, device=device, dtype=torch.float32 if self.config.train_decoder else dtype)
         nn.Module.to(self.vae.network, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        nn.Module.to(self.networks["unet"], memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for network in (self.networks["unet"], self.networks.get("refiner", nn.Identity())):
+            nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for judge in (self.judges.perceptual, self.judges.sync):
             if judge is not None:
                 judge.to(device=device, dtype=dtype)
@@ -115,14 +131,16 @@ class StageTask:
 
     def validate(self, networks: Mapping[str, nn.Module], step: int) -> Validation:
         """Losses on the fixed samples, beside those of copying the reference and of another sample's sound."""
-        return measure(self, networks["unet"], self.fixed, networks.get("decoder"))
+        return measure(self, networks["unet"], self.fixed, networks.get("decoder"), networks.get("refiner"))
 
     def export(self, networks: Mapping[str, nn.Module], folder: Path) -> None:
-        """unet.pth and musetalk.json, which `scripts.inference --unet_model_path` takes; a VAE whose decoder learnt."""
+        """unet.pth and musetalk.json, which `scripts.inference --unet_model_path` takes; what else learnt."""
         export_unet(networks["unet"], folder)
         if "decoder" in networks:
             autoencoder: Any = networks["decoder"].network
             export_pretrained(autoencoder, folder / "vae", {**autoencoder.config, "sample_size": self.vae.face_size})
+        if isinstance(refiner := networks.get("refiner"), RefinerNetwork):
+            export_refiner(refiner, folder / "refiner")
 
     def paint(
         self,
@@ -181,7 +199,7 @@ class StageTask:
         return self._judged_latents(predicted, target, reference, batch, adversarial)
 
     def _decoded_mouths(
-        self, predicted: torch.Tensor, target: torch.Tensor, faces: torch.Tensor | None, boxes: torch.Tensor
+        self, predicted: torch.Tensor, target: torch.Tensor, faces: TrueFaces | None, boxes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What is decoded of the latents around the mouths, and what it is to look like, (n, 3, h, w) RGB.
 
@@ -196,7 +214,26 @@ class StageTask:
                 shown = self.decode(real)
             return self.decode(fake), shown
         painted = self.decode(mouth_cells(predicted.float(), boxes, size, BORDERED_CELLS), decoder)
-        return within_border(painted), within_border(self._true_mouths(faces, target, boxes))
+        return within_border(painted), within_border(self._true_mouths(faces.target, target, boxes))
+
+    def _refined_mouths(
+        self, predicted: torch.Tensor, faces: TrueFaces, boxes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Mouths as they are seen, and true ones, (n, 3, h, w) RGB; losses of the whole lower face, and of drafts."""
+        first, height = first_row(predicted.shape[2]), faces.source.shape[2]
+        decoded = self.decode(predicted[:, :, first - BORDER_CELLS :].float(), self.networks["decoder"])
+        lower = decoded[:, :, BORDER_CELLS * LATENT_PIXELS :]
+        refined = refined_faces(self.networks["refiner"], lower, faces.source)
+        drafts = torch.cat([faces.source[:, :, : height - lower.shape[2]], lower], dim=2)
+        draft, seen, shown = (
+            within_border(self._true_mouths(images, predicted, boxes)) for images in (drafts, refined, faces.target)
+        )
+        half = height // 2
+        losses = {
+            "draft_mouth_loss": pyramid_distance(draft, shown),
+            "lower_face_loss": pyramid_distance(refined[:, :, half:], faces.target[:, :, half:]),
+        }
+        return seen, shown, {name: loss for name, loss in losses.items() if name in self.weights}
 
     def _true_mouths(self, faces: torch.Tensor, latents: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         return mouth_pixels(faces, boxes, (latents.shape[-2], latents.shape[-1]), BORDERED_CELLS)
@@ -219,7 +256,7 @@ class StageTask:
         reference: torch.Tensor,
         batch: Mapping[str, torch.Tensor],
         adversarial: bool,
-        faces: torch.Tensor | None = None,
+        faces: TrueFaces | None = None,
     ) -> Pass:
         boxes, size = batch["mouth_box"].flatten(0, 1), self.config.data.image_size
         known = {name: loss for name, loss in LATENT_LOSSES.items() if name in self.weights}
@@ -228,13 +265,20 @@ class StageTask:
         pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         mouths = true_mouths(batch)
         if self.weights.keys() & OF_DECODED_MOUTH:
-            painted, shown = self._decoded_mouths(predicted, target, faces, boxes)
+            if faces is not None and "refiner" in self.networks:
+                painted, shown, refined = self._refined_mouths(predicted, faces, boxes)
+                losses |= refined
+            else:
+                painted, shown = self._decoded_mouths(predicted, target, faces, boxes)
             losses |= {name: loss(painted, shown) for name, loss in DECODED_LOSSES.items() if name in self.weights}
             losses |= self._consistency(painted)
             if "lip" in self.adversaries and mouths is not None:
                 terms = self.adversaries["lip"].generator_losses(shown, painted)
                 named = {f"lip_{term}_loss": loss for term, loss in terms.items()}
                 losses |= {name: loss for name, loss in named.items() if name in self.weights}
+                if "lip_copying_loss" in self.weights and faces is not None:
+                    own = within_border(self._true_mouths(faces.source, predicted, boxes))
+                    losses["lip_copying_loss"] = self._lip_judge.copying(shown, painted, own)
                 pairs["lip"] = shown, mouths
         if not adversarial or "latent" not in self.adversaries:
             return Pass(losses, pairs)
@@ -261,10 +305,14 @@ class StageTask:
         if "consistency_loss" in self.weights:
             losses["consistency_loss"] = pyramid_distance(one, other)
         if "lip_consistency_loss" in self.weights:
-            lip = self.adversaries["lip"]
-            assert isinstance(lip, LipJudge)
-            losses["lip_consistency_loss"] = lip.consistency(one, other)
+            losses["lip_consistency_loss"] = self._lip_judge.consistency(one, other)
         return losses
+
+    @property
+    def _lip_judge(self) -> LipJudge:
+        judge = self.adversaries["lip"]
+        assert isinstance(judge, LipJudge)
+        return judge
 
     def _forward(self, unet: nn.Module, batch: Mapping[str, torch.Tensor], adversarial: bool) -> Pass:
         if "target_latents" in batch:
@@ -278,7 +326,7 @@ class StageTask:
         weights, losses, pairs = self.weights, dict[str, torch.Tensor](), dict[str, tuple[torch.Tensor, torch.Tensor]]()
         if weights.keys() & IN_LATENTS:
             true = self.encode(target)
-            judged = self._judged_latents(predicted, true, known, batch, adversarial, target)
+            judged = self._judged_latents(predicted, true, known, batch, adversarial, TrueFaces(target, source))
             losses, pairs = dict(judged.losses), dict(judged.pairs)
             if "reconstruction_loss" in weights:
                 losses["reconstruction_loss"] = self._reconstruction(true, target, boxes)
@@ -311,7 +359,11 @@ class StageTask:
 
 CONSISTENCY = {"consistency_loss", "lip_consistency_loss"}
 """Losses between what is painted over several sources of one target."""
-OF_DECODED_MOUTH = DECODED_LOSSES.keys() | CONSISTENCY | {"lip_reading_loss", "lip_feature_loss"}
+REFINED = {"draft_mouth_loss", "lower_face_loss"}
+"""Losses that need a refiner."""
+LIPS = {"lip_reading_loss", "lip_feature_loss", "lip_copying_loss"}
+"""Losses between what is read of mouths."""
+OF_DECODED_MOUTH = DECODED_LOSSES.keys() | CONSISTENCY | REFINED | LIPS
 """Losses for which the latents around the mouth are decoded."""
 IN_LATENTS = LATENT_LOSSES.keys() | OF_DECODED_MOUTH | {"latent_gan_loss", "latent_fm_loss", "reconstruction_loss"}
 """Losses for which no whole face is decoded."""

@@ -17,6 +17,7 @@ from musetalk.models.audio_encoder import WEIGHT_NAMES as ENCODER_WEIGHTS
 from musetalk.models.audio_encoder import AudioEncoder, load_audio_encoder
 from musetalk.models.config_file import first_existing, read_network_config
 from musetalk.models.mouth_unet import MouthUnet
+from musetalk.models.refiner import build_refiner
 from musetalk.models.syncnet import load_syncnet
 from musetalk.models.syncnet_config import read_syncnet_settings
 from musetalk.models.unet import RESTING, Unet, build_unet
@@ -27,7 +28,7 @@ from musetalk.synthetic.mouth_channels import CHANNELS, SPREAD
 from musetalk.synthetic.visemes import rest_pose
 from musetalk.training.adversary import build_adversary, build_latent_adversary
 from musetalk.training.audio_store import encoder_fingerprint, network_fingerprint
-from musetalk.training.config import ListEntry, StageConfig
+from musetalk.training.config import ListEntry, LossConfig, StageConfig
 from musetalk.training.dataset import ClipDataset, open_dataset
 from musetalk.training.encoded import EncodedSamples, samples_fingerprint
 from musetalk.training.learning_judge import LearningJudge
@@ -68,7 +69,11 @@ def build_stage_task(config: StageConfig, accelerator: Any, say: Callable[[str],
     unet.check_padding(data.audio_padding_length_left, data.audio_padding_length_right, encoder.states)
     samples, fixed = build_samples(config, encoder, accelerator, say)
     judges = LossNetworks(_perceptual(config, files), _sync(config, files))
-    task = StageTask(config, network, autoencoder, judges, _adversaries(config, unet), samples, fixed, samples.warnings)
+    refiner = None
+    if files.refiner_config is not None:
+        refiner = build_refiner(read_network_config(files.refiner_config), files.refiner_config)
+    adversaries = _adversaries(config, unet)
+    task = StageTask(config, network, autoencoder, judges, adversaries, samples, fixed, samples.warnings, refiner)
     if config.data.encoded_samples:
         task.samples = encoded(task, samples, encoder, accelerator, say)
     return task
@@ -123,8 +128,10 @@ def check_stage(config: StageConfig) -> None:
         problems.append("data.true_mouths needs init_mouth_reader: the UNet's own reader would learn nothing")
     if config.rest_references and not data.true_mouths:
         problems.append("rest_references needs data.true_mouths: else no numbers mean a resting mouth")
-    if (losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss) and not data.true_mouths:
-        problems.append("loss_params.lip_reading_loss, lip_feature_loss and lip_consistency_loss need data.true_mouths")
+    if _reads_lips(losses) and not data.true_mouths:
+        problems.append("loss_params: losses whose names begin with lip_ need data.true_mouths")
+    if losses.lip_copying_loss and not config.train_decoder:
+        problems.append("loss_params.lip_copying_loss needs train_decoder")
     if (losses.consistency_loss or losses.lip_consistency_loss) and data.sources_per_target == 1:
         problems.append("loss_params.consistency_loss and lip_consistency_loss need several data.sources_per_target")
     alone = (data.n_sample_frames, data.twin_probability, data.encoded_samples) == (1, 1, 0)
@@ -136,6 +143,10 @@ def check_stage(config: StageConfig) -> None:
         problems.append("train_decoder learns from true faces, which data.encoded_samples does not keep")
     if losses.reconstruction_loss and not (config.train_decoder and losses.latent_loss):
         problems.append("loss_params.reconstruction_loss needs train_decoder and latent_loss")
+    if config.refiner_config is not None and not (config.train_decoder and losses.decoded_mouth_loss):
+        problems.append("refiner_config needs train_decoder and loss_params.decoded_mouth_loss")
+    if (losses.draft_mouth_loss or losses.lower_face_loss) and config.refiner_config is None:
+        problems.append("loss_params.draft_mouth_loss and lower_face_loss need refiner_config")
     if data.image_size % IMAGE_UNIT:
         problems.append(f"data.image_size is {data.image_size}, not a multiple of {IMAGE_UNIT}")
     if problems:
@@ -157,6 +168,7 @@ class StageFiles:
     unet_config: Path
     init_unet: Path | None
     mouth_reader: Path | None
+    refiner_config: Path | None
     vgg: Path | None
     syncnet: Path | None
     syncnet_config: Path | None
@@ -181,6 +193,7 @@ class StageFiles:
             unet_config=config.unet_config or first_existing(root / config.unet_sub_folder, UNET_CONFIG_NAMES),
             init_unet=None if config.random_init_unet else init,
             mouth_reader=config.init_mouth_reader,
+            refiner_config=config.refiner_config,
             vgg=(config.vgg_path or root / "vgg19" / "vgg19-dcbb9e9d.pth") if losses.vgg_loss else None,
             syncnet=syncnet,
             syncnet_config=syncnet_config,
@@ -188,7 +201,7 @@ class StageFiles:
 
     def all(self) -> list[Path]:
         """Every file that will be read."""
-        given = [self.init_unet, self.mouth_reader, self.vgg, self.syncnet_config, self.syncnet]
+        given = [self.init_unet, self.mouth_reader, self.refiner_config, self.vgg, self.syncnet_config, self.syncnet]
         return [
             self.unet_config,
             self.vae / "config.json",
@@ -340,6 +353,11 @@ def _adversaries(config: StageConfig, unet: Unet) -> dict[str, LearningJudge]:
     if losses.latent_gan_loss or losses.latent_fm_loss:
         mouth = len(CHANNELS) if config.data.true_mouths else 0
         found["latent"] = build_latent_adversary(2 * unet.out_channels + mouth, config.discriminator_train_params)
-    if losses.lip_reading_loss or losses.lip_feature_loss or losses.lip_consistency_loss:
+    if _reads_lips(losses):
         found["lip"] = build_lip_judge(len(CHANNELS))
     return found
+
+
+def _reads_lips(losses: LossConfig) -> bool:
+    weights = losses.lip_reading_loss, losses.lip_feature_loss, losses.lip_copying_loss, losses.lip_consistency_loss
+    return any(weights)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from musetalk.models.vae import to_bgr
+from musetalk.training.learning_refiner import first_row, refined_faces
 from musetalk.training.mouth import mouth_mean
 from musetalk.training.task import Validation
 
@@ -24,9 +25,13 @@ StageSamples = Sequence[Mapping[str, torch.Tensor]]
 
 
 def measure(
-    task: StageTask, unet: nn.Module, samples: StageSamples, decoder: nn.Module | None = None
+    task: StageTask,
+    unet: nn.Module,
+    samples: StageSamples,
+    decoder: nn.Module | None = None,
+    refiner: nn.Module | None = None,
 ) -> Validation:
-    """Losses of a bare UNet, and of a decoder that learns, on fixed samples, and a strip with one row for each.
+    """Losses of bare networks, the UNet and what learns with it, on fixed samples, and a strip with one row for each.
 
     The numbers: the losses in pixels by their names (without the adversarial ones), and L1 inside the mouth box of the
     prediction (`mouth_l1`), of the reference in its place (`mouth_l1_reference`), with the sound of another sample
@@ -49,7 +54,10 @@ def measure(
             masked: torch.Tensor, shown: torch.Tensor, windows: torch.Tensor, count: int = frames
         ) -> torch.Tensor:
             heard = windows.flatten(0, 1)[:count]
-            return task.decode(task.paint(unet, masked[:count], shown[:count], heard), decoder)
+            faces = task.decode(task.paint(unet, masked[:count], shown[:count], heard), decoder)
+            if refiner is None:
+                return faces
+            return refined_faces(refiner, faces[:, :, first_row(faces.shape[2]) :], masked[:count])
 
         predicted = painted(source, reference, batch["windows"])
         as_inference = painted(target, target, batch["windows"])

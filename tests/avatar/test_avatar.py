@@ -19,6 +19,7 @@ from musetalk.avatar.prepared import ping_pong_index
 from musetalk.errors import InputError, OutputError
 from musetalk.face.boxes import write_boxes
 from musetalk.media.frames import open_source
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.live import LiveStates
 from musetalk.pipeline.settings import DubSettings, FaceSettings
 from musetalk.pipeline.speaking import speak
@@ -36,7 +37,7 @@ def spoken(states, generator, batch_size=3):
     windows = generator.audio.windows(samples, FPS)
     with Stages() as stages:
         located = stages.run("faces", states.locate(states.frames(), SPOKEN), 2)
-        return np.stack(list(speak(states, located, windows, generator, stages, batch_size)))
+        return np.stack(list(speak(states, located, windows, generator, Compositor(), stages, batch_size)))
 
 
 def offline(model, source, blur):

@@ -5,9 +5,10 @@ import torch
 from model_factory import write_mini
 
 from musetalk.benchmark.counting import count_work
-from musetalk.benchmark.networks import obtain_networks, place, published_networks
+from musetalk.benchmark.networks import obtain_networks, published_networks
 from musetalk.benchmark.stages import vae_passes
 from musetalk.errors import WeightsError
+from musetalk.models.loading import place
 from musetalk.models.versions import VERSIONS
 from musetalk.pipeline.backends import choose_backends
 

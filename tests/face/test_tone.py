@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from musetalk.face.tone import tone_of, toned
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.frame_state import FacePlacement, LocatedFrame
-from musetalk.pipeline.speaking import compose
 
 BOX = (20, 20, 180, 180)
 MOUTH = (20, 20, 70)
@@ -32,14 +32,15 @@ def pink_mouth() -> np.ndarray:
 def test_a_painted_mouth_gets_the_tones_of_the_film(color: np.ndarray) -> None:
     frame, face = film(color), pink_mouth()
     alpha = np.full((160, 160), 255, np.uint8)
-    out = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, alpha, keep_look=True)), face)
+    located = LocatedFrame(0, frame, FacePlacement(BOX, BOX, alpha))
+    out = Compositor(keep_tone=True).compose(located, face)
     mouth = out[130:150, 80:120].reshape(-1, 3)
     brightness = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[120, 80]
     grey = np.array([0.114, 0.587, 0.299]) @ color
     expected = brightness / grey * color
     assert np.abs(mouth - expected).max() < 6
 
-    published = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, alpha)), face)
+    published = Compositor().compose(located, face)
     assert (published[130:150, 80:120] == MOUTH).all()
 
 
@@ -48,7 +49,8 @@ def test_a_face_in_colours_keeps_those_that_were_painted() -> None:
     frame[140:150, 70:130] = (90, 80, 150)  # lips
     assert tone_of(frame[20:180, 20:180]) is None
     face = pink_mouth()
-    out = compose(LocatedFrame(0, frame, FacePlacement(BOX, BOX, np.full((160, 160), 255, np.uint8), True)), face)
+    located = LocatedFrame(0, frame, FacePlacement(BOX, BOX, np.full((160, 160), 255, np.uint8)))
+    out = Compositor(keep_tone=True).compose(located, face)
     assert (out[130:150, 80:120] == MOUTH).all()
 
 

@@ -30,9 +30,22 @@ def test_mini_layout_loads(models_dir):
     assert not any(parameter.requires_grad for parameter in networks.unet.network.parameters())
 
 
+def test_an_audio_encoder_without_positions_makes_its_sinusoids(models_dir):
+    from safetensors.torch import load_file, save_file
+    from transformers.models.whisper.modeling_whisper import sinusoids
+
+    weights = models_dir / "mini/audio_encoder/model.safetensors"
+    kept = {key: value for key, value in load_file(weights).items() if key != "embed_positions.weight"}
+    save_file(kept, weights)
+    positions = load_networks(network_paths("mini", models_dir), ON_CPU).audio_encoder.network.embed_positions.weight
+    assert torch.equal(positions, sinusoids(*positions.shape))
+
+
 def test_images_networks_take_the_dtype_and_the_audio_encoder_stays(models_dir):
     networks = load_networks(network_paths("mini", models_dir), Placement(torch.device("cpu"), torch.bfloat16))
     assert networks.unet.dtype == networks.vae.dtype == torch.bfloat16
+    assert networks.refiner is not None
+    assert next(networks.refiner.network.parameters()).dtype == torch.bfloat16
     assert next(networks.audio_encoder.network.parameters()).dtype == torch.float32
     assert networks.unet.network.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
 

@@ -125,6 +125,7 @@ def test_the_way_to_missing_weights_is_about_those_that_are_missing(tmp_path):
         fixes[chosen.parser] = caught.value.fix
     assert "--parts bisenet" in fixes["bisenet"] and "part of the project" in fixes["bisenet"]
     assert "download_weights" not in fixes["landmarks"] and "--models_dir" in fixes["landmarks"]
+    assert str(tmp_path / "mini" / "refiner" / "model.safetensors") in caught.value.what
     whole = network_paths("mini", REPOSITORY / "models")
     with pytest.raises(WeightsError) as caught:
         check_weights(VERSIONS["mini"], whole, BackendChoice("mediapipe", "bisenet"), tmp_path)

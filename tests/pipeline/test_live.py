@@ -10,6 +10,7 @@ import torch
 from musetalk.errors import InputError
 from musetalk.face.boxes import face_box
 from musetalk.media.frame_source import SourceInfo
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.frame_state import ByteCache
 from musetalk.pipeline.generator import cut_face
 from musetalk.pipeline.live import FaceSettings, LiveStates
@@ -98,7 +99,7 @@ def windows(count):
 def dub(clip, states, network, count, batch_size=4):
     with Stages() as stages:
         located = stages.run("faces", states.locate(states.frames(), count), 2)
-        return list(speak(states, located, windows(count), network, stages, batch_size))
+        return list(speak(states, located, windows(count), network, Compositor(), stages, batch_size))
 
 
 def states_of(clip, boxes, network=None, settings=UNSMOOTHED, **more):

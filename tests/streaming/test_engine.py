@@ -22,6 +22,7 @@ from streaming_factory import (
 
 from musetalk.avatar.prepared import ping_pong_index
 from musetalk.errors import UsageError
+from musetalk.pipeline.compositing import Compositor
 from musetalk.streaming.engine import SpeechEngine
 from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.sound_units import SoundUnits
@@ -39,7 +40,7 @@ class Simulation:
         self.frames = frames or Frames(fps=fps)
         self.faces = Faces(self.clock, seconds)
         units = SoundUnits(LevelWindows(fps), LoudActivity(fps), fps)
-        self.engine = SpeechEngine(self.frames, units, self.faces, settings, self.clock, paced)
+        self.engine = SpeechEngine(self.frames, units, self.faces, settings, self.clock, paced, Compositor())
         self.taken = []
 
     def work(self):

@@ -14,6 +14,7 @@ from streaming_factory import FRAME, Faces, Frames, LevelWindows, LoudActivity, 
 
 from musetalk.audio.streaming import StreamingFeatures
 from musetalk.avatar.avatar import Avatar
+from musetalk.pipeline.compositing import Compositor
 from musetalk.pipeline.settings import DubSettings
 from musetalk.pipeline.speaking import speak
 from musetalk.pipeline.stages import Stages
@@ -34,7 +35,7 @@ class AlwaysActive(LoudActivity):
 
 def stub_stream(faces=None, paced=False):
     units = SoundUnits(LevelWindows(), LoudActivity(), FPS)
-    return SpeechStream(SpeechEngine(Frames(), units, faces or Faces(), AT_ONCE, time.monotonic, paced))
+    return SpeechStream(SpeechEngine(Frames(), units, faces or Faces(), AT_ONCE, time.monotonic, paced, Compositor()))
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,11 @@ def test_frames_are_those_of_the_one_pipeline(avatar):
     windows = features.push(sound) + features.finish()
     with Stages() as stages:
         located = stages.run("faces", avatar.states().locate(avatar.states().frames(), 12), 2)
-        expected = list(speak(avatar.states(), located, iter(windows), avatar.model.generator, stages, 4))
+        model = avatar.model
+        expected = list(speak(avatar.states(), located, iter(windows), model.generator, model.compositor, stages, 4))
     features.reset()
     units = SoundUnits(features, AlwaysActive(), FPS)
-    engine = SpeechEngine(avatar.frames, units, avatar.model.batcher, AT_ONCE, time.monotonic, False)
+    engine = SpeechEngine(avatar.frames, units, model.batcher, AT_ONCE, time.monotonic, False, model.compositor)
     with SpeechStream(engine) as stream:
         stream.push(sound)
         stream.end()

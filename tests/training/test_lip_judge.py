@@ -52,6 +52,18 @@ def test_another_mouth_costs_more_than_another_light(judge: LipJudge) -> None:
         assert other[name] > 5 * darker[name]
 
 
+def test_a_mouth_on_the_way_to_the_frames_own_costs_the_square_of_its_share(judge: LipJudge) -> None:
+    gaps = torch.linspace(0.1, 0.9, 9)
+    real, own = drawn(gaps, 0.8), drawn(1 - gaps, 0.8)
+    half = drawn(torch.full((9,), 0.5), 0.8).requires_grad_()
+    true, between, copied = (float(judge.copying(real, fake, own).detach()) for fake in (real, half, own))
+    assert true < 0.01 and 0.1 < between < 0.5 and 1.0 < copied < 2.0
+    assert float(judge.copying(real, real - 0.2, own)) < between / 5
+    judge.copying(real, half, own).backward()
+    assert half.grad is not None and half.grad.abs().sum() > 0
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in judge.network.parameters())
+
+
 def test_two_pictures_are_compared_by_what_is_read_of_them(judge: LipJudge) -> None:
     gaps = torch.linspace(0.1, 0.9, 9)
     fake = drawn(gaps, 0.8).requires_grad_()

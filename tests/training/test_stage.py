@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from musetalk.errors import ConfigError, InputError, WeightsError
 from musetalk.models.mouth_unet import MouthUnet
+from musetalk.models.refiner import RefinerNetwork, read_refiner
 from musetalk.models.unet import Unet, build_unet, load_unet
 from musetalk.models.vae import load_vae
 from musetalk.synthetic.mouth_channels import SPREAD
@@ -130,6 +131,38 @@ def test_a_loss_on_the_decoded_mouth_is_learnt_from(world: Path, tmp_path: Path,
     assert np.mean(losses[-3:]) < 0.97 * np.mean(losses[:3])
 
 
+def test_the_refiner_learns_from_faces_as_they_are_seen(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "refiner.json").write_text('{"widths": [8, 16, 24]}')
+    names = ("decoded_mouth_loss", "draft_mouth_loss", "lower_face_loss", "latent_loss")
+    changes = {"loss_params.l1_loss": 0, **{f"loss_params.{name}": 1 for name in names}, "train_decoder": True}
+    changes |= {"refiner_config": tmp_path / "refiner.json", "solver.learning_rate": 2e-3, "val_freq": 12}
+    changes |= {"solver.mixed_precision": "fp32", "solver.max_train_steps": 12}
+    assert train("stage1", STAGE1, settings(world, tmp_path, **changes)) == 0
+    folder = tmp_path / "stage1" / "test"
+    learnt = rows(folder)
+    drafts = [row["draft_mouth_loss"] for row in learnt]
+    assert np.mean(drafts[-3:]) < 0.97 * np.mean(drafts[:3])
+    # What is seen shows some of the frame from the start, and more of it in the end: here most is the same.
+    assert all(row["decoded_mouth_loss"] < row["draft_mouth_loss"] for row in learnt)
+    bias, untrained = (network.head.bias for network in (read_refiner(folder / "refiner"), RefinerNetwork((8, 16, 24))))
+    assert bias is not None and untrained is not None and bias[:4].mean() > untrained[:4].mean() + 0.005
+    # A run does not go on with another one.
+    (tmp_path / "refiner.json").write_text('{"widths": [8, 16, 32]}')
+    with pytest.raises(WeightsError, match="its networks work otherwise"):
+        train("stage1", STAGE1, settings(world, tmp_path, **{**changes, "solver.max_train_steps": 13}))
+
+
+def test_refined_mouths_are_compared_with_those_of_their_frames(told: Path, tmp_path: Path) -> None:
+    (tmp_path / "refiner.json").write_text('{"widths": [8, 16]}')
+    changes = {**MOUTHS, "unet_config": told / "unet.json", "init_mouth_reader": told / "reader.safetensors"}
+    changes |= {"loss_params.l1_loss": 0, "data.val_list": told / "none.txt", "train_decoder": True}
+    changes |= {"refiner_config": tmp_path / "refiner.json", "loss_params.decoded_mouth_loss": 1}
+    changes |= {"loss_params.lip_copying_loss": 1, "loss_params.lip_reading_loss": 1, "solver.max_train_steps": 1}
+    assert train("stage1", STAGE1, settings(told, tmp_path, **changes)) == 0
+    logged = rows(tmp_path / "stage1" / "test")[0]
+    assert {"decoded_mouth_loss", "lip_reading_loss", "lip_copying_loss", "lip_reader"} < logged.keys()
+
+
 def test_the_decoder_learns_beside_the_unet_and_the_encoder_does_not(world: Path, tmp_path: Path) -> None:
     names = ("decoded_mouth_loss", "mouth_ssim_loss", "mouth_detail_loss", "latent_loss", "reconstruction_loss")
     changes = {"loss_params.l1_loss": 0, **{f"loss_params.{name}": 1 for name in names}, "train_decoder": True}
@@ -163,6 +196,9 @@ def test_the_decoder_learns_beside_the_unet_and_the_encoder_does_not(world: Path
         ({"rest_references": True}, "rest_references needs data.true_mouths"),
         ({"train_decoder": True, "data.encoded_samples": 6}, "train_decoder learns from true faces"),
         ({"loss_params.reconstruction_loss": 1}, "reconstruction_loss needs train_decoder"),
+        ({"refiner_config": "refiner.json"}, "refiner_config needs train_decoder and loss_params.decoded_mouth_loss"),
+        ({"loss_params.lower_face_loss": 1}, "lower_face_loss need refiner_config"),
+        ({"loss_params.lip_copying_loss": 1}, "lip_copying_loss needs train_decoder"),
     ],
 )
 def test_what_a_learning_decoder_needs_is_said(
@@ -221,7 +257,7 @@ def test_what_is_painted_over_two_sources_of_a_target_is_compared(told: Path, tm
     [
         ({"data.sources_per_target": 1}, "need several data.sources_per_target"),
         ({"data.twin_probability": 0.5}, "a twin_probability of 1"),
-        ({"data.true_mouths": False}, "lip_consistency_loss need data.true_mouths"),
+        ({"data.true_mouths": False}, "begin with lip_ need data.true_mouths"),
     ],
 )
 def test_what_several_sources_need_is_said(told: Path, tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
