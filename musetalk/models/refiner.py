@@ -90,8 +90,8 @@ class RefinerNetwork(nn.Module):
             painted, source: (n, 3, h, w) float32 RGB in [-1, 1], the rows from FIRST_ROW on of face and frame; h and w
                 are even.
         """
-        x = F.pixel_unshuffle(torch.cat([painted, source], dim=1), _PIXELS)
-        features = self.first(x.to(self.first.weight.dtype, memory_format=torch.channels_last))
+        seen = torch.cat([painted, source], dim=1).to(self.first.weight.dtype)
+        features = self.first(F.pixel_unshuffle(seen, _PIXELS).contiguous(memory_format=torch.channels_last))
         kept = []
         for step in self.down:
             kept.append(features)
