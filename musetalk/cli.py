@@ -130,6 +130,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--unet_config", help="the UNet's musetalk.json (default: that of --version)")
     group.add_argument("--unet_model_path", help="the UNet's weights (default: those of --version)")
     group.add_argument("--vae_type", help="the VAE's folder under --models_dir (default: that of --version)")
+    group.add_argument("--refiner", help="folder of the refiner, or none (default: that of --version)")
     group.add_argument("--whisper_dir", help="folder of the audio encoder (default: that of --version)")
     group.add_argument("--gpu_id", type=int, default=0, help="CUDA device; -1: the CPU (default: 0)")
     group.add_argument(
@@ -199,6 +200,7 @@ def model_choice(options: argparse.Namespace) -> ModelChoice:
             unet_weights=options.unet_model_path,
             vae_type=options.vae_type,
             audio_encoder=options.whisper_dir,
+            refiner=options.refiner,
         ),
         placement=choose_placement(options.gpu_id, options.dtype, options.use_float16),
         backends=choose_backends(

@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.out.name != "mini":
         parser.error(f"--out {options.out}: the folder must be named mini, as in models/mini")
+    if options.share < 1 and options.out == parser.get_default("out"):
+        parser.error(f"--share {options.share:g}: give --out too, so that {options.out} is not replaced by a try")
     given = {name: value for name in AMOUNTS if (value := getattr(options, name)) is not None}
     recipe = Recipe(options.work, options.head, share=options.share, **(amounts(options.share) | given))
 

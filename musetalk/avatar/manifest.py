@@ -20,7 +20,7 @@ NAME = "manifest.json"
 SCHEMA = 1
 """Of the folder as a whole; another one cannot be opened."""
 
-_PARTS = {  # of the model, as differences name them
+_PARTS = {  # of the model that a preparation depends on, as differences name them
     "unet": "the weights of the UNet",
     "vae": "the weights of the VAE",
     "audio_encoder": "the weights of the audio encoder",
@@ -71,7 +71,7 @@ class Recipe:
                 "fade_inside": faces.fade_inside,
                 "boxes": "found" if use_boxes is None else f"sha256 {FileStamp.of(use_boxes).sha256}",
             },
-            choice.weight_files,
+            {part: paths for part, paths in choice.weight_files.items() if part in _PARTS},
         )
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from musetalk.checkpoint import read_state_dict
 from musetalk.errors import WeightsError
 from musetalk.models.audio_encoder import POSITIONS, load_audio_encoder
-from musetalk.models.refiner import read_refiner
+from musetalk.models.refiner import FILE_NAMES, read_refiner
 from musetalk.models.unet import load_unet
 from musetalk.models.vae import load_vae
 from musetalk.training.export import export_pretrained, export_refiner
@@ -34,7 +34,8 @@ def export_model(work: Path, target: Path) -> None:
     results = work / "trained"
     syncnet = results / "syncnet/mini/syncnet.pt"
     logs = {step: results / step / "mini" / "losses.jsonl" for step in TRAINED}
-    for path in (syncnet, *logs.values()):  # what is there now stays whole where something is missing
+    refined = [results / "stage2/mini/refiner" / name for name in FILE_NAMES]
+    for path in (syncnet, *logs.values(), *refined):  # what is there now stays whole where something is missing
         if not path.is_file():
             raise WeightsError(f"{path} is missing", "Do all steps before the export: leave --steps out.")
     vae = load_vae(results / "stage2/mini/vae")

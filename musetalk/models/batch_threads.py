@@ -28,8 +28,8 @@ class BatchThreads:
 
     def run(self, work: Callable[[slice], T], count: int) -> list[T]:
         """What `work` gives for consecutive parts of 0 … count - 1, in their order; in inference mode."""
-        parts, all_threads = min(count, self._threads), torch.get_num_threads()
-        if parts <= 1 and self._threads >= all_threads:
+        parts = min(count, self._threads)
+        if parts <= 1:
             return [work(slice(0, count))]
         edges = [count * part // parts for part in range(parts + 1)]
 
@@ -41,4 +41,4 @@ class BatchThreads:
         try:
             return list(self._pool.map(do, range(parts)))
         finally:
-            torch.set_num_threads(all_threads)
+            torch.set_num_threads(self._threads)

@@ -14,6 +14,8 @@ from musetalk.models.unet import Unet, load_unet
 from musetalk.models.vae import Vae, load_vae
 from musetalk.models.versions import NetworkPaths
 
+REFINED_UNIT = 16  # pixels of a side: the refined rows are then a whole number of pairs
+
 
 @dataclass(frozen=True)
 class Networks:
@@ -64,6 +66,11 @@ def check_fit(networks: Networks, paths: NetworkPaths) -> None:
             f"{paths.unet_config}: the UNet takes {unet.in_channels} and gives {unet.out_channels} channels, "
             f"the VAE {paths.vae} has {channels} (needed: {2 * channels} and {channels})",
             "Use the UNet and the VAE of the same version (--version, --unet_config, --vae_type).",
+        )
+    if networks.refiner is not None and networks.vae.face_size % REFINED_UNIT:
+        raise WeightsError(
+            f"{paths.vae}: faces of {networks.vae.face_size} pixels, and a refiner takes multiples of {REFINED_UNIT}",
+            "Use the VAE of the same version (--version, --vae_type), or no refiner (--refiner none).",
         )
     if unet.audio_width != networks.audio_encoder.width:
         raise WeightsError(

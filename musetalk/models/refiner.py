@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import WeightsError
 from musetalk.face.appearance import FIRST_ROW, Refinement
-from musetalk.models.batch_threads import BatchThreads
 from musetalk.models.config_file import read_network_config, without_private_keys
+from musetalk.models.single_threads import SingleThreads
 from musetalk.models.vae import to_unit_range
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
@@ -117,7 +117,7 @@ class Refiner:
 
     def __init__(self, network: RefinerNetwork) -> None:
         self.network = network
-        self._threads = BatchThreads(1)  # other threads paint meanwhile
+        self._threads = SingleThreads()  # others paint meanwhile
 
     @torch.inference_mode()
     def __call__(self, painted: np.ndarray, source: np.ndarray, visible_from: float) -> Refinement:
@@ -134,12 +134,12 @@ class Refiner:
         whole = np.concatenate([source[:unseen], painted[unseen:]])
         device = next(self.network.parameters()).device
 
-        def refine(_: slice) -> Refined:
+        def refine() -> Refined:
             faces = to_unit_range(np.stack([whole, source]), device)
             refined: Refined = self.network(faces[:1], faces[1:])
             return refined
 
-        (refined,) = self._threads.run(refine, 1) if device.type == "cpu" else [refine(slice(0, 1))]
+        refined = self._threads.run(refine) if device.type == "cpu" else refine()
         share, flow = refined.share[0, 0], refined.flow[0].permute(1, 2, 0)
         added = (refined.added[0].flip(0).permute(1, 2, 0) * 127.5).round().to(torch.int16)
         return Refinement(*(part.contiguous().cpu().numpy() for part in (share, flow, added)))
@@ -151,7 +151,7 @@ def load_refiner(folder: Path) -> Refiner:
     Raises:
         WeightsError: A file is missing, damaged, or of another network.
     """
-    return Refiner(read_refiner(folder).eval())
+    return Refiner(read_refiner(folder).eval().requires_grad_(False))
 
 
 def read_refiner(folder: Path) -> RefinerNetwork:
@@ -175,12 +175,16 @@ def build_refiner(config: dict[str, Any], path: Path) -> RefinerNetwork:
     known = without_private_keys(config)
     widths = known.pop(WIDTHS, None)
     allowed = range(_GROUPS, _MOST_WIDTH + 1, _GROUPS)
-    if known or not isinstance(widths, list) or len(widths) < 2 or not all(width in allowed for width in widths):
+    if known or not isinstance(widths, list) or len(widths) < 2 or not all(_whole(width, allowed) for width in widths):
         raise WeightsError(
             f"{path}: the configuration of no refiner",
             f'It is like {{"{WIDTHS}": [24, 32, 48, 48]}}, each a multiple of {_GROUPS}.',
         )
     return RefinerNetwork(widths)
+
+
+def _whole(width: object, allowed: range) -> bool:
+    return type(width) is int and width in allowed
 
 
 def refiner_settings(network: RefinerNetwork) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from musetalk.errors import UsageError
 
+NONE = "none"
+"""The value of --refiner for none."""
+
 
 @dataclass(frozen=True)
 class VersionSpec:
@@ -116,6 +119,7 @@ def network_paths(
     unet_weights: Path | str | None = None,
     vae_type: str | None = None,
     audio_encoder: Path | str | None = None,
+    refiner: Path | str | None = None,
 ) -> NetworkPaths:
     """Where a version's networks lie; each argument that is given replaces the version's own.
 
@@ -126,6 +130,7 @@ def network_paths(
         unet_weights: --unet_model_path.
         vae_type: Name of the VAE's folder under models_dir (--vae_type).
         audio_encoder: Whisper's folder (--whisper_dir).
+        refiner: The refiner's folder, or NONE (--refiner).
     """
     spec, root = find_version(version), Path(models_dir)
     return NetworkPaths(
@@ -133,5 +138,11 @@ def network_paths(
         unet_weights=Path(unet_weights) if unet_weights is not None else root / spec.unet_weights,
         vae=root / (vae_type if vae_type is not None else spec.vae),
         audio_encoder=Path(audio_encoder) if audio_encoder is not None else root / spec.audio_encoder,
-        refiner=root / spec.refiner if spec.refiner is not None else None,
+        refiner=_refiner(spec, root, refiner),
     )
+
+
+def _refiner(spec: VersionSpec, root: Path, given: Path | str | None) -> Path | None:
+    if given is not None:
+        return None if str(given) == NONE else Path(given)
+    return root / spec.refiner if spec.refiner is not None else None

@@ -107,8 +107,8 @@ class LossConfig:
         mouth_detail_loss: L1 between how strong the fine detail of the two is.
         reconstruction_loss: With train_decoder: between true mouths, procedural pictures, and what is decoded of their
             own latents, so that the decoder goes on showing what the encoder saw.
-        draft_mouth_loss: With a refiner: as decoded_mouth_loss, of the mouths before it refines them; the other losses
-            of decoded mouths are then those of refined ones.
+        draft_mouth_loss: With a refiner: as decoded_mouth_loss, of the mouths before it refines them; all other losses
+            in pixels are then those of refined faces.
         lower_face_loss: With a refiner: as decoded_mouth_loss, of the whole lower half as it is seen.
         consistency_loss, lip_consistency_loss: With several sources_per_target: between what is painted over them, as
             decoded_mouth_loss and lip_reading_loss compare, so that it does not show which of them it was painted over.

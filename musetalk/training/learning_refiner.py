@@ -7,9 +7,9 @@ from torch import nn
 
 from musetalk.face.appearance import FIRST_ROW
 
-UNSEEN_ROWS, UNSEEN_STEPS = 8, 5
-"""While it learns it is given the frame's rows in place of the first 0, 8, … or 32: at inference what is not shown is
-not painted either."""
+UNSEEN_STEPS = 4
+"""While it learns it is given the frame's rows in place of 0, 1, … or 4 quarters of those above the lower half: at
+inference what is not shown is not painted either."""
 
 
 def first_row(height: int) -> int:
@@ -26,6 +26,7 @@ def refined_faces(refiner: nn.Module, lower: torch.Tensor, sources: torch.Tensor
         sources: (n, 3, h, w) the frames' faces in [-1, 1].
     """
     upper, rows = sources.split([first_row(sources.shape[2]), lower.shape[2]], dim=2)
-    unseen = UNSEEN_ROWS * int(torch.randint(UNSEEN_STEPS, ())) if refiner.training else 0
+    above = sources.shape[2] // 2 - upper.shape[2]
+    unseen = above * int(torch.randint(UNSEEN_STEPS + 1, ())) // UNSEEN_STEPS if refiner.training else 0
     painted = torch.cat([rows[:, :, :unseen], lower[:, :, unseen:]], dim=2).float()
     return torch.cat([upper, refiner(painted, rows).shown(painted, rows)], dim=2)

@@ -79,7 +79,7 @@ class DeepSpeed:
         if len(networks) > 1:
             raise ConfigError(
                 f"DeepSpeed trains one network, and there are {len(networks)}",
-                "Set train_decoder to false, or choose another accelerate configuration.",
+                "Set train_decoder to false and refiner_config to null, or choose another accelerate configuration.",
             )
         settings = self.accelerator.state.deepspeed_plugin.deepspeed_config
         if settings.get("zero_optimization", {}).get("stage", 0) > 2:

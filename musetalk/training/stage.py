@@ -139,7 +139,9 @@ class StageTask:
         if "decoder" in networks:
             autoencoder: Any = networks["decoder"].network
             export_pretrained(autoencoder, folder / "vae", {**autoencoder.config, "sample_size": self.vae.face_size})
-        if isinstance(refiner := networks.get("refiner"), RefinerNetwork):
+        if "refiner" in networks:
+            refiner = networks["refiner"]
+            assert isinstance(refiner, RefinerNetwork)
             export_refiner(refiner, folder / "refiner")
 
     def paint(
@@ -333,6 +335,9 @@ class StageTask:
         if weights.keys() <= IN_LATENTS:
             return Pass(losses, pairs)
         generated = self.decode(predicted, self.networks.get("decoder"))
+        if "refiner" in self.networks:
+            lower = generated[:, :, first_row(generated.shape[2]) :]
+            generated = refined_faces(self.networks["refiner"], lower, source)
         if "l1_loss" in weights:
             losses["l1_loss"] = F.l1_loss(generated, target)
         if "mouth_l1_loss" in weights:

@@ -11,7 +11,7 @@ import pytest
 from musetalk.errors import TrainingError, WeightsError
 from musetalk.mini import recipe as recipe_module
 from musetalk.mini.card import card
-from musetalk.mini.export import export_model
+from musetalk.mini.export import TRAINED, export_model
 from musetalk.mini.recipe import CONFIGS, STEPS, Recipe, amounts, training_overrides
 from musetalk.schema import read_settings
 from musetalk.training.preprocess.settings import PreprocessConfig
@@ -107,6 +107,7 @@ def raising(error: Any) -> Callable[..., None]:
         (["--out", "models/other"], "must be named mini"),
         (["--seconds", "1"], "1 is below 2"),
         (["--share", "0"], "0 is not above 0 and up to 1"),
+        (["--share", "0.5"], "--share 0.5: give --out too"),
         (["--share", "a tenth"], "'a tenth' is not a number"),
         (["--head", "nowhere.npz"], "no head model at nowhere.npz"),
     ],
@@ -126,6 +127,14 @@ def test_an_export_of_unfinished_work_leaves_the_model_as_it_was(tmp_path: Path)
     target.mkdir()
     (target / "training_vae.jsonl").write_text("{}")
     with pytest.raises(WeightsError, match=r"syncnet\.pt is missing"):
+        export_model(tmp_path / "work", target)
+    assert [path.name for path in target.iterdir()] == ["training_vae.jsonl"]
+    results = tmp_path / "work" / "trained"
+    written = [f"{step}/mini/losses.jsonl" for step in TRAINED] + ["syncnet/mini/syncnet.pt"]
+    for name in written:
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text("{}")
+    with pytest.raises(WeightsError, match=r"refiner/config\.json is missing"):
         export_model(tmp_path / "work", target)
     assert [path.name for path in target.iterdir()] == ["training_vae.jsonl"]
 

@@ -35,11 +35,6 @@ def test_parts_run_at_the_same_time_with_their_share_of_the_threads() -> None:
     assert torch.get_num_threads() == 2
 
 
-def test_fewer_threads_than_torch_has_are_not_exceeded() -> None:
-    assert BatchThreads(1).run(lambda part: (part, torch.get_num_threads()), 3) == [(slice(0, 3), 1)]
-    assert torch.get_num_threads() == 2
-
-
 def test_an_error_of_a_part_is_raised() -> None:
     def work(part: slice) -> int:
         raise RuntimeError("out of memory")

@@ -64,6 +64,20 @@ def test_unet_of_other_latents_is_refused(models_dir):
         load_networks(network_paths("mini", models_dir), ON_CPU)
 
 
+def test_faces_that_cannot_be_refined_are_refused(models_dir):
+    change_config(models_dir / "mini/vae/config.json", sample_size=200)
+    with pytest.raises(WeightsError, match="faces of 200 pixels, and a refiner takes multiples of 16"):
+        load_networks(network_paths("mini", models_dir), ON_CPU)
+    paths = network_paths("mini", models_dir, refiner="none")
+    assert load_networks(paths, ON_CPU).refiner is None
+
+
+def test_a_refiner_is_that_of_the_version_or_the_one_given(models_dir):
+    assert network_paths("mini", models_dir).refiner == models_dir / "mini/refiner"
+    assert network_paths("v15", models_dir).refiner is None
+    assert network_paths("v15", models_dir, refiner=models_dir / "own").refiner == models_dir / "own"
+
+
 def test_wrong_shape_names_the_key(models_dir):
     change_config(models_dir / "mini/unet/config.json", cross_attention_dim=48)
     with pytest.raises(WeightsError, match="shape"):

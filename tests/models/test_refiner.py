@@ -113,7 +113,7 @@ def test_what_was_exported_is_loaded(tmp_path: Path) -> None:
     assert same(expected, got)
 
 
-@pytest.mark.parametrize("widths", [None, 8, [8], [8, 12], [8, "16"], [8, 16, 0]])
+@pytest.mark.parametrize("widths", [None, 8, [8], [8, 12], [8, "16"], [8.0, 16], [8, 16, 0]])
 def test_settings_of_something_else_are_refused(widths: Any, tmp_path: Path) -> None:
     for config in ({"widths": widths}, {"widths": [8, 16], "more": widths}, {}):
         with pytest.raises(WeightsError, match="the configuration of no refiner"):
