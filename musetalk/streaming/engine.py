@@ -22,6 +22,7 @@ from musetalk.avatar.prepared import PreparedFrames, ping_pong_index
 from musetalk.media.pacing import Pacer
 from musetalk.pipeline.batcher import FaceMaker
 from musetalk.pipeline.compositing import Compositor
+from musetalk.pipeline.frame_state import ByteCache
 from musetalk.streaming.planning import PassTimes, plan_pass
 from musetalk.streaming.settings import StreamSettings
 from musetalk.streaming.shown_face import ShownFace
@@ -31,6 +32,7 @@ from musetalk.streaming.stream_frame import FrameTiming, Kind, StreamFrame, Stre
 
 _PIECE = SAMPLE_RATE // 2  # samples that units are made of at once
 _PRACTICE = (1, 2, 3, 4)  # faces in passes that are done for practice
+_RESTING_BYTES = 64 * 1024 * 1024  # of frames at rest that are kept: forward and backward, the latest come again first
 _MOST_BEHIND = 1.0
 """Seconds behind after which the schedule begins anew: the machine slept, or the other side took nothing."""
 
@@ -69,6 +71,7 @@ class SpeechEngine:
         self._sound_units = units
         self._faces = faces
         self._compositor = compositor
+        self._resting: ByteCache[np.ndarray] = ByteCache(_RESTING_BYTES)
         self._clock = clock
         self._pacer = Pacer(self.fps, clock) if paced else None
         self._incoming = IncomingSound()
@@ -327,12 +330,24 @@ class SpeechEngine:
         return Kind.REPEATED, *shown
 
     def _compose(self, index: int, face: np.ndarray | None, share: float) -> np.ndarray:
-        if face is None or share < 1:
+        if face is None:
+            return self._at_rest(index)
+        if share < 1:
             idle = self.frames.idle_face(index)
             if idle is None:
                 return self.frames.image(index)
-            face = idle if face is None else cv2.addWeighted(face, share, idle, 1 - share, 0)
+            face = cv2.addWeighted(face, share, idle, 1 - share, 0)
         return self._compositor.compose(self.frames.located(index), face)
+
+    def _at_rest(self, index: int) -> np.ndarray:
+        image = self._resting.get(index)
+        if image is None:
+            idle = self.frames.idle_face(index)
+            if idle is None:
+                return self.frames.image(index)
+            image = self._compositor.compose(self.frames.located(index), idle)
+            self._resting.put(index, image, image.nbytes)
+        return image
 
     def _source_index(self, slot: int) -> int:
         return ping_pong_index(slot, len(self.frames))

@@ -30,17 +30,18 @@ from musetalk.streaming.stream_frame import Kind
 
 DELAY = Fraction(16, 100)  # four frames
 AT_ONCE = StreamSettings(delay=DELAY, blend_frames=0)
+PUBLISHED = Compositor()
 
 
 class Simulation:
     """An engine in fake time: sound comes, networks work and frames are taken when the test says so."""
 
-    def __init__(self, settings=AT_ONCE, paced=True, seconds=0.0, frames=None, fps=FPS, batch_seconds=None):
+    def __init__(self, settings=AT_ONCE, paced=True, seconds=0.0, frames=None, fps=FPS, compositor=PUBLISHED):
         self.clock = FakeClock()
         self.frames = frames or Frames(fps=fps)
         self.faces = Faces(self.clock, seconds)
         units = SoundUnits(LevelWindows(fps), LoudActivity(fps), fps)
-        self.engine = SpeechEngine(self.frames, units, self.faces, settings, self.clock, paced, Compositor())
+        self.engine = SpeechEngine(self.frames, units, self.faces, settings, self.clock, paced, compositor)
         self.taken = []
 
     def work(self):
@@ -69,6 +70,23 @@ class Simulation:
             new += self.take()
             self.clock.now += 1 / 25 + 1e-9
         return new
+
+
+class CountingCompositor(Compositor):
+    """Counts the frames that it composes."""
+
+    composed = 0
+
+    def compose(self, source, face):
+        type(self).composed += 1
+        return super().compose(source, face)
+
+
+def test_a_frame_at_rest_is_composed_once():
+    simulation = Simulation(compositor=CountingCompositor(), frames=Frames(count=10))
+    frames = simulation.run(60)
+    assert len(frames) >= 50 and set(mouths(frames)) == {IDLE_GREY}
+    assert CountingCompositor.composed == 10
 
 
 def mouths(frames):
