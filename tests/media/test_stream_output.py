@@ -311,7 +311,9 @@ def test_nobody_reads_and_the_end_comes_all_the_same():
         StreamOutput(f"pipe:{writing}", WIDTH, HEIGHT, FPS, settings=settings) as output,
     ):
         write(output, 100, noisy_frame)
-    assert not any(thread.name == "musetalk-output" for thread in threading.enumerate())
+    for thread in [thread for thread in threading.enumerate() if thread.name == "musetalk-output"]:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
     os.close(reading)
     os.close(writing)
 
