@@ -24,6 +24,8 @@ from musetalk.training.tasks import TASK_TYPES
 STEPS = ("speech", "heads", "clips", "vae", "decoder", "audio", "syncnet", "stage1", "stage2", "export", "evaluate")
 MADE_UP = 0.65
 """Share of the sentences that the reader learns from that are of made-up words; the held-out ones are real."""
+LAUGHING = 0.06
+"""Share of its utterances in whose place somebody laughs, as of the rendered heads (`acting.CHANCES`)."""
 CONFIGS = Path("configs") / "training" / "mini"
 SPLITS = (TRAIN, HELD_OUT)
 WATCHED_SEED, SCORED_SEED = 1, 0
@@ -94,7 +96,7 @@ class Recipe:
     def _do(self, step: str, target: Path, overrides: Sequence[str]) -> None:
         if step == "speech":
             engines = (*available_engines(), "festival")
-            write_speech(self.work / "speech", 0, self.utterances, 1, TRAIN, engines, MADE_UP)
+            write_speech(self.work / "speech", 0, self.utterances, 1, TRAIN, engines, MADE_UP, LAUGHING)
             write_speech(self.work / "speech_val", 0, max(1, self.utterances // 10), seed=2, pool=HELD_OUT)
         elif step == "export":
             export_model(self.work, target)

@@ -67,7 +67,7 @@ def random_performance(
     if kind == QUIET:
         done = _quiet(frames)
     elif kind == LAUGHING:
-        done = _laughing(rng, frames, pool)
+        done = laughter(rng, frames, pool)
     else:
         lead = float(rng.uniform(0.5, 2.0)) if kind == PAUSES else 0.0
         longest = 4.0 if kind == PAUSES else 1.0
@@ -144,8 +144,17 @@ def _laugh(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarra
     return curves.astype(np.float32), swell
 
 
-def _laughing(rng: np.random.Generator, frames: int, pool: str) -> Performance:
-    """Ha ha ha, with a smile over what the phones say."""
+def laughter(rng: np.random.Generator, frames: int, pool: str) -> Performance:
+    """Ha ha ha, with a smile over what the phones say; as it sounds before a microphone hears it.
+
+    Args:
+        rng: Decides everything.
+        frames: Length at 25 fps.
+        pool: Of voices, one of `sentences.POOLS`.
+
+    Raises:
+        DeviceError: No speech synthesizer is installed.
+    """
     engine, voice, _ = random_voice(rng, pool=pool)
     audio, phones = np.zeros(0, np.float32), list[Phone]()
     while len(audio) < frames * PER_FRAME:

@@ -12,6 +12,7 @@ from speech_factory import need
 
 from musetalk.synthetic.festival import FESTIVAL_VOICES
 from musetalk.synthetic.made_up import made_up_sentence
+from musetalk.synthetic.mouth_channels import CHANNELS
 from musetalk.synthetic.sentences import HELD_OUT, LANGUAGES, TRAIN
 from musetalk.synthetic.speech import random_utterance
 from musetalk.synthetic.speech_corpus import read_speech, write_speech
@@ -59,6 +60,20 @@ def test_two_made_up_utterances_hold_more_pairs_of_phones_than_two_of_sentences(
         return len(found)
 
     assert pairs(1.0) > 1.1 * pairs(0.0)
+
+
+def test_a_corpus_with_laughter_speaks_as_one_without(tmp_path: Path) -> None:
+    need("flite")
+    for name, share in (("spoken", 0.0), ("mixed", 0.5), ("again", 0.5)):
+        write_speech(tmp_path / name, 0, 3, 6, TRAIN, ("flite",), laughing=share)
+    spoken, mixed, again = (read_speech(tmp_path / name) for name in ("spoken", "mixed", "again"))
+    same = [np.array_equal(one.audio, other.audio) for one, other in zip(spoken, mixed, strict=True)]
+    assert same == [False, True, True]
+    for one, laughed, repeated, is_speech in zip(spoken, mixed, again, same, strict=True):
+        assert np.array_equal(laughed.audio, repeated.audio) and np.array_equal(laughed.curves, repeated.curves)
+        smiles = [speech.curves[:, CHANNELS.index("mouthSmile")].mean() for speech in (one, laughed)]
+        assert is_speech or smiles[1] > smiles[0] + 0.2
+        assert 8 * 25 <= len(laughed.curves) <= 14 * 25 and abs(len(laughed.audio) - 640 * len(laughed.curves)) <= 640
 
 
 def test_a_corpus_of_made_up_words_is_another_one_than_that_of_sentences(tmp_path: Path) -> None:
