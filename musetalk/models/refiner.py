@@ -1,8 +1,8 @@
 """Gives a painted face the sharpness of its frame: what the frame shows is moved to where it belongs in the new mouth.
 
 A VAE and one step of a small UNet leave lips soft. Most of what they lose is there in the frame, a few pixels away from
-its place: an appearance flow (Zhou et al. 2016) says where each pixel comes from, a share how much of it is to be seen,
-and what neither the frame nor the painted face shows is added.
+its place: an appearance flow (Zhou et al. 2016) says where each pixel comes from, a mask how much of it is to be seen,
+and a residual adds what neither the frame nor the painted face shows.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from musetalk.checkpoint import load_into, read_state_dict
 from musetalk.errors import WeightsError
-from musetalk.face.appearance import FIRST_ROW, Refinement
+from musetalk.face.refinement import Refinement, first_row
 from musetalk.models.config_file import read_network_config, without_private_keys
-from musetalk.models.single_threads import SingleThreads
+from musetalk.models.single_thread_pool import SingleThreadPool
 from musetalk.models.vae import to_unit_range
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
@@ -30,27 +30,27 @@ FILE_NAMES = CONFIG_NAME, WEIGHTS_NAME
 WIDTHS = "widths"
 """The key of config.json."""
 _FLOW_UNIT = 1 / 16  # of the face's side that a flow of 1 means: flows begin at 0, and grow fast enough
-_ADDED_UNIT = 0.2  # likewise of what is added, of [-1, 1]
-_SHARE_BIAS = -1.0  # at first most of the face is seen
+_RESIDUAL_UNIT = 0.2  # likewise of the residual, in [-1, 1]
+_MASK_BIAS = -1.0  # at first most of the face is seen
 _GROUPS, _MOST_WIDTH = 8, 1024
 _PIXELS = 2  # of a side that become channels
 
 
 @dataclass(frozen=True)
-class Refined:
-    """What the network gives, n faces, the rows from FIRST_ROW on; float32.
+class RefinerOutput:
+    """What the network gives, n faces, the rows from `first_row` on; float32.
 
     Attributes:
-        share: (n, 1, h, w) of the frame's pixels, 0…1.
+        mask: (n, 1, h, w) how much of the frame's pixels is seen, 0…1.
         flow: (n, 2, h/4, w/4) to where they come from, x and y, in sides of the face.
-        added: (n, 3, h, w) RGB, added to the mixture of both.
+        residual: (n, 3, h, w) RGB, added to the mixture of both.
     """
 
-    share: torch.Tensor
+    mask: torch.Tensor
     flow: torch.Tensor
-    added: torch.Tensor
+    residual: torch.Tensor
 
-    def shown(self, painted: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    def apply(self, painted: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """The faces as they are to be seen, about [-1, 1]; all (n, 3, h, w) RGB, arguments as of the network."""
         height, width = source.shape[-2:]
         flow = F.interpolate(self.flow, size=(height, width), mode="bilinear", align_corners=False)
@@ -58,7 +58,7 @@ class Refined:
         y = (torch.arange(height, device=flow.device) + 0.5) * (2 / height) - 1
         grid = torch.stack([x + 2 * flow[:, 0], y[:, None] + flow[:, 1] * (2 * width / height)], dim=-1)
         moved = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
-        return torch.lerp(painted, moved, self.share) + self.added
+        return torch.lerp(painted, moved, self.mask) + self.residual
 
 
 class RefinerNetwork(nn.Module):
@@ -81,14 +81,14 @@ class RefinerNetwork(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.head.bias[: _PIXELS**2] = _SHARE_BIAS  # type: ignore[index]
+            self.head.bias[: _PIXELS**2] = _MASK_BIAS  # type: ignore[index]
 
-    def forward(self, painted: torch.Tensor, source: torch.Tensor) -> Refined:
+    def forward(self, painted: torch.Tensor, source: torch.Tensor) -> RefinerOutput:
         """Refine.
 
         Args:
-            painted, source: (n, 3, h, w) float32 RGB in [-1, 1], the rows from FIRST_ROW on of face and frame; h and w
-                are even.
+            painted, source: (n, 3, h, w) float32 RGB in [-1, 1], the rows from `first_row` on of face and frame; h and
+                w are even.
         """
         seen = torch.cat([painted, source], dim=1).to(self.first.weight.dtype)
         features = self.first(F.pixel_unshuffle(seen, _PIXELS).contiguous(memory_format=torch.channels_last))
@@ -100,11 +100,11 @@ class RefinerNetwork(nn.Module):
         for step in self.up:
             beside, flow = kept.pop(), features  # in the end that of a quarter of the size
             features = step(torch.cat([F.interpolate(features, size=beside.shape[-2:]), beside], dim=1))
-        share, added = self.head(features).split([_PIXELS**2, 3 * _PIXELS**2], dim=1)
-        return Refined(
-            torch.sigmoid(F.pixel_shuffle(share, _PIXELS).float()),
+        mask, residual = self.head(features).split([_PIXELS**2, 3 * _PIXELS**2], dim=1)
+        return RefinerOutput(
+            torch.sigmoid(F.pixel_shuffle(mask, _PIXELS).float()),
             _FLOW_UNIT * self.flow(flow).float(),
-            _ADDED_UNIT * F.pixel_shuffle(added, _PIXELS).float(),
+            _RESIDUAL_UNIT * F.pixel_shuffle(residual, _PIXELS).float(),
         )
 
 
@@ -117,7 +117,7 @@ class Refiner:
 
     def __init__(self, network: RefinerNetwork) -> None:
         self.network = network
-        self._threads = SingleThreads()  # others paint meanwhile
+        self._threads = SingleThreadPool()  # others paint meanwhile
 
     @torch.inference_mode()
     def __call__(self, painted: np.ndarray, source: np.ndarray, visible_from: float) -> Refinement:
@@ -128,21 +128,21 @@ class Refiner:
             source: The frame's face alike.
             visible_from: Share of the height above which the painted one may be black.
         """
-        side = len(painted)
-        painted, source = (image[round(FIRST_ROW * side) :] for image in (painted, source))
-        unseen = max(round(visible_from * side) - round(FIRST_ROW * side), 0)
+        side, first = len(painted), first_row(len(painted))
+        painted, source = (image[first:] for image in (painted, source))
+        unseen = max(round(visible_from * side) - first, 0)
         whole = np.concatenate([source[:unseen], painted[unseen:]])
         device = next(self.network.parameters()).device
 
-        def refine() -> Refined:
+        def refine() -> RefinerOutput:
             faces = to_unit_range(np.stack([whole, source]), device)
-            refined: Refined = self.network(faces[:1], faces[1:])
+            refined: RefinerOutput = self.network(faces[:1], faces[1:])
             return refined
 
         refined = self._threads.run(refine) if device.type == "cpu" else refine()
-        share, flow = refined.share[0, 0], refined.flow[0].permute(1, 2, 0)
-        added = (refined.added[0].flip(0).permute(1, 2, 0) * 127.5).round().to(torch.int16)
-        return Refinement(*(part.contiguous().cpu().numpy() for part in (share, flow, added)))
+        mask, flow = refined.mask[0, 0], refined.flow[0].permute(1, 2, 0)
+        residual = (refined.residual[0].flip(0).permute(1, 2, 0) * 127.5).round().to(torch.int16)
+        return Refinement(*(part.contiguous().cpu().numpy() for part in (mask, flow, residual)))
 
 
 def load_refiner(folder: Path) -> Refiner:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musetalk.face.appearance import appearance
 from musetalk.face.blending import blend
 from musetalk.face.landmarks import Box
+from musetalk.face.refinement import refined_face
 from musetalk.face.tone import tone_of, toned
 from musetalk.models.refiner import Refiner
 from musetalk.pipeline.frame_state import FacePlacement, LocatedFrame
@@ -49,7 +49,7 @@ class Compositor:
 
     def _refined(self, refiner: Refiner, frame: np.ndarray, face: np.ndarray, placement: FacePlacement) -> np.ndarray:
         own = cut_face(frame, placement.box, len(face))
-        return appearance(_inside(frame, placement.box), face, refiner(face, own, placement.visible_from))
+        return refined_face(_inside(frame, placement.box), face, refiner(face, own, placement.visible_from))
 
 
 def _inside(frame: np.ndarray, box: Box) -> np.ndarray:

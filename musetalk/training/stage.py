@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from musetalk.face.refinement import first_row
 from musetalk.models.refiner import RefinerNetwork, refiner_settings
 from musetalk.models.unet import Unet, own_settings
 from musetalk.models.vae import LATENT_PIXELS, Vae, to_unit_range
@@ -21,7 +22,7 @@ from musetalk.training.export import export_pretrained, export_refiner, export_u
 from musetalk.training.latent_losses import DECODED_LOSSES, LATENT_LOSSES, pyramid_distance
 from musetalk.training.learning_decoder import LearningDecoder, procedural_pictures, reconstruction_loss
 from musetalk.training.learning_judge import LearningJudge
-from musetalk.training.learning_refiner import first_row, refined_faces
+from musetalk.training.learning_refiner import refined_faces
 from musetalk.training.lip_judge import LipJudge
 from musetalk.training.mouth import mouth_cells, mouth_mean, mouth_pixels, mouth_weights
 from musetalk.training.task import Pass, Validation
@@ -225,8 +226,8 @@ class StageTask:
         first, height = first_row(predicted.shape[2]), faces.source.shape[2]
         decoded = self.decode(predicted[:, :, first - BORDER_CELLS :].float(), self.networks["decoder"])
         lower = decoded[:, :, BORDER_CELLS * LATENT_PIXELS :]
-        refined = refined_faces(self.networks["refiner"], lower, faces.source)
         drafts = torch.cat([faces.source[:, :, : height - lower.shape[2]], lower], dim=2)
+        refined = refined_faces(self.networks["refiner"], drafts, faces.source)
         draft, seen, shown = (
             within_border(self._true_mouths(images, predicted, boxes)) for images in (drafts, refined, faces.target)
         )
@@ -336,8 +337,7 @@ class StageTask:
             return Pass(losses, pairs)
         generated = self.decode(predicted, self.networks.get("decoder"))
         if "refiner" in self.networks:
-            lower = generated[:, :, first_row(generated.shape[2]) :]
-            generated = refined_faces(self.networks["refiner"], lower, source)
+            generated = refined_faces(self.networks["refiner"], generated, source)
         if "l1_loss" in weights:
             losses["l1_loss"] = F.l1_loss(generated, target)
         if "mouth_l1_loss" in weights:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from musetalk.models.vae import to_bgr
-from musetalk.training.learning_refiner import first_row, refined_faces
+from musetalk.training.learning_refiner import refined_faces
 from musetalk.training.mouth import mouth_mean
 from musetalk.training.task import Validation
 
@@ -55,9 +55,7 @@ def measure(
         ) -> torch.Tensor:
             heard = windows.flatten(0, 1)[:count]
             faces = task.decode(task.paint(unet, masked[:count], shown[:count], heard), decoder)
-            if refiner is None:
-                return faces
-            return refined_faces(refiner, faces[:, :, first_row(faces.shape[2]) :], masked[:count])
+            return faces if refiner is None else refined_faces(refiner, faces, masked[:count])
 
         predicted = painted(source, reference, batch["windows"])
         as_inference = painted(target, target, batch["windows"])

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from musetalk.errors import WeightsError
-from musetalk.face.appearance import FIRST_ROW, Refinement, appearance
+from musetalk.face.refinement import FIRST_ROW, Refinement, first_row, refined_face
 from musetalk.models.refiner import Refiner, RefinerNetwork, build_refiner, load_refiner, refiner_settings
 from musetalk.models.vae import to_unit_range
 from musetalk.training.export import export_refiner
 
 SIDE = 128
-FIRST = round(FIRST_ROW * SIDE)
+FIRST = first_row(SIDE)
 
 
 def picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
@@ -38,7 +38,7 @@ def network(bias: float = 0.0) -> RefinerNetwork:
 
 
 def refinement(share: float, flow: tuple[float, float] = (0, 0), added: int = 0, side: int = SIDE) -> Refinement:
-    rows = side - round(FIRST_ROW * side)
+    rows = side - first_row(side)
     return Refinement(
         np.full((rows, side), share, np.float32),
         np.full((rows // 4, side // 4, 2), flow, np.float32),
@@ -52,7 +52,7 @@ def same(one: Refinement, other: Refinement) -> bool:
 
 def test_it_begins_as_the_painted_face_with_some_of_the_frame() -> None:
     painted, source = (to_unit_range(picture(seed)[None]) for seed in (0, 1))
-    shown = RefinerNetwork((8, 16, 24))(painted, source).shown(painted, source)
+    shown = RefinerNetwork((8, 16, 24))(painted, source).apply(painted, source)
     share = torch.sigmoid(torch.tensor(-1.0))
     torch.testing.assert_close(shown, torch.lerp(painted, source, share), atol=1e-5, rtol=0)
 
@@ -62,10 +62,10 @@ def test_a_frame_shows_what_training_saw(bias: float) -> None:
     """The faces that losses compare are those that compositing makes, where the face box has the size of a face."""
     painted, source = picture(0), picture(1)
     made = network(bias)
-    out = appearance(source, painted, Refiner(made)(painted, source, FIRST_ROW))
+    out = refined_face(source, painted, Refiner(made)(painted, source, FIRST_ROW))
     lower, own = (to_unit_range(image[None, FIRST:]) for image in (painted, source))
     with torch.no_grad():
-        shown = made(lower, own).shown(lower, own)
+        shown = made(lower, own).apply(lower, own)
     expected = (shown[0].clamp(-1, 1).flip(0).permute(1, 2, 0).numpy() + 1) * 127.5
     # Pixels from above the first row are there in a frame, and not in training.
     assert np.abs(out[FIRST + 16 :] - expected[16:]).max() < 2
@@ -86,11 +86,11 @@ def test_rows_that_were_not_painted_are_taken_from_the_frame() -> None:
 def test_the_frames_pixels_come_back_at_the_frames_size(size: tuple[int, int]) -> None:
     height, width = size
     frame, painted = picture(2, height, width), picture(3)
-    first = round(FIRST_ROW * height)
-    still = appearance(frame, painted, refinement(1.0))
+    first = first_row(height)
+    still = refined_face(frame, painted, refinement(1.0))
     assert np.array_equal(still[first:], frame[first:])
 
-    moved = appearance(frame, painted, refinement(1.0, (0.1, -0.05)))  # from the right, and from above
+    moved = refined_face(frame, painted, refinement(1.0, (0.1, -0.05)))  # from the right, and from above
     right, down = round(0.1 * width), round(0.05 * height)
     there = frame[first : height - down, right:]
     here = moved[first + down :, : width - right]
@@ -99,10 +99,10 @@ def test_the_frames_pixels_come_back_at_the_frames_size(size: tuple[int, int]) -
 
 def test_shares_and_additions_are_those_of_the_refinement() -> None:
     frame, painted = np.full((200, 200, 3), 40, np.uint8), np.full((SIDE, SIDE, 3), 240, np.uint8)
-    assert (appearance(frame, painted, refinement(0.25))[80:] == 190).all()
-    assert (appearance(frame, painted, refinement(0.0, added=-60))[80:] == 180).all()
-    assert (appearance(frame, painted, refinement(0.0, added=60))[80:] == 255).all()
-    assert (appearance(frame, painted, refinement(1.0, added=-60))[:70] == 240).all()
+    assert (refined_face(frame, painted, refinement(0.25))[80:] == 190).all()
+    assert (refined_face(frame, painted, refinement(0.0, added=-60))[80:] == 180).all()
+    assert (refined_face(frame, painted, refinement(0.0, added=60))[80:] == 255).all()
+    assert (refined_face(frame, painted, refinement(1.0, added=-60))[:70] == 240).all()
 
 
 def test_what_was_exported_is_loaded(tmp_path: Path) -> None:

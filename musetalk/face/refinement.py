@@ -1,4 +1,4 @@
-"""What a refiner found for a face, and the face that its frame then shows."""
+"""What a refiner found for a face, applied to it at the size of its frame."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ FIRST_ROW = 0.375
 """Share of a face's height above which nothing is refined: well above what is painted, the lower half."""
 
 
+def first_row(height: int) -> int:
+    """The first of `height` rows, of pixels or latents, that is refined."""
+    return round(FIRST_ROW * height)
+
+
 @dataclass(frozen=True, eq=False)
 class Refinement:
     """Of one face with sides of s pixels, the rows from FIRST_ROW on.
 
     Attributes:
-        share: (h, s) float32 0…1, how much of the frame's own pixels is seen.
+        mask: (h, s) float32 0…1, how much of the frame's own pixels is seen.
         flow: (h/4, s/4, 2) float32, x and y to where those come from, in sides of the face.
-        added: (h, s, 3) BGR int16, grey levels that are added to the mixture of both.
+        residual: (h, s, 3) BGR int16, grey levels that are added to the mixture of both.
     """
 
-    share: np.ndarray
+    mask: np.ndarray
     flow: np.ndarray
-    added: np.ndarray
+    residual: np.ndarray
 
 
-def appearance(frame_face: np.ndarray, painted: np.ndarray, refinement: Refinement) -> np.ndarray:
-    """The refined face at the size of the frame's, so that what comes from the frame is as sharp as there.
+def refined_face(frame_face: np.ndarray, painted: np.ndarray, refinement: Refinement) -> np.ndarray:
+    """A face with its refinement at the size of the frame's, so that what comes from the frame is as sharp as there.
 
     Args:
         frame_face: (H, W, 3) BGR uint8, what the frame shows in the face box.
@@ -39,12 +44,12 @@ def appearance(frame_face: np.ndarray, painted: np.ndarray, refinement: Refineme
     """
     height, width = frame_face.shape[:2]
     out = cv2.resize(painted, (width, height), interpolation=cv2.INTER_LINEAR)
-    top = round(FIRST_ROW * height)
+    top = first_row(height)
     size = width, height - top
-    parts = refinement.flow, refinement.share, refinement.added
-    flow, share, added = (cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in parts)
+    parts = refinement.flow, refinement.mask, refinement.residual
+    flow, mask, residual = (cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in parts)
     x = np.arange(width, dtype=np.float32) + flow[:, :, 0] * np.float32(width)
     y = np.arange(top, height, dtype=np.float32)[:, None] + flow[:, :, 1] * np.float32(height)
     moved = cv2.remap(frame_face, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    out[top:] = cv2.add(cv2.blendLinear(moved, out[top:], share, 1 - share), added, dtype=cv2.CV_8U)
+    out[top:] = cv2.add(cv2.blendLinear(moved, out[top:], mask, 1 - mask), residual, dtype=cv2.CV_8U)
     return out

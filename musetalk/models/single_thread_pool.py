@@ -12,7 +12,7 @@ import torch
 T = TypeVar("T")
 
 
-class SingleThreads:
+class SingleThreadPool:
     """Threads in which torch uses one thread each. Thread-safe.
 
     Args:

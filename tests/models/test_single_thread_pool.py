@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from musetalk.models.single_threads import SingleThreads
+from musetalk.models.single_thread_pool import SingleThreadPool
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def _two_threads() -> None:
 
 
 def test_each_thread_has_one_core_and_all_work_at_the_same_time() -> None:
-    threads, together = SingleThreads(3), threading.Barrier(3, timeout=30)
+    threads, together = SingleThreadPool(3), threading.Barrier(3, timeout=30)
 
     def work() -> tuple[int, bool]:
         together.wait()
@@ -26,7 +26,7 @@ def test_each_thread_has_one_core_and_all_work_at_the_same_time() -> None:
 
 
 def test_threads_that_begin_meanwhile_have_all_cores() -> None:
-    threads = SingleThreads(1)
+    threads = SingleThreadPool(1)
 
     def begin_another() -> int:
         with ThreadPoolExecutor(1) as other:
@@ -40,4 +40,4 @@ def test_an_error_is_raised() -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        SingleThreads(1).run(work)
+        SingleThreadPool(1).run(work)
