@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -23,7 +24,6 @@ from musetalk.errors import WeightsError
 from musetalk.face.refinement import Refinement, first_row
 from musetalk.models.config_file import read_network_config, without_private_keys
 from musetalk.models.single_thread_pool import SingleThreadPool
-from musetalk.models.vae import to_unit_range
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 FILE_NAMES = CONFIG_NAME, WEIGHTS_NAME
@@ -31,6 +31,7 @@ WIDTHS = "widths"
 """The key of config.json."""
 _FLOW_UNIT = 1 / 16  # of the face's side that a flow of 1 means: flows begin at 0, and grow fast enough
 _RESIDUAL_UNIT = 0.2  # likewise of the residual, in [-1, 1]
+_BGR_TO_RGB_TWICE = [0, 2, 1, 1, 2, 0, 3, 5, 4, 4, 5, 3]
 _MASK_BIAS = -1.0  # at first most of the face is seen
 _GROUPS, _MOST_WIDTH = 8, 1024
 _PIXELS = 2  # of a side that become channels
@@ -81,7 +82,7 @@ class RefinerNetwork(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.head.bias[: _PIXELS**2] = _MASK_BIAS  # type: ignore[index]
+            self.head.bias[::4] = _MASK_BIAS  # type: ignore[index]
 
     def forward(self, painted: torch.Tensor, source: torch.Tensor) -> RefinerOutput:
         """Refine.
@@ -90,8 +91,11 @@ class RefinerNetwork(nn.Module):
             painted, source: (n, 3, h, w) float32 RGB in [-1, 1], the rows from `first_row` on of face and frame; h and
                 w are even.
         """
-        seen = torch.cat([painted, source], dim=1).to(self.first.weight.dtype)
-        features = self.first(F.pixel_unshuffle(seen, _PIXELS).contiguous(memory_format=torch.channels_last))
+        return self.refine(torch.cat([painted, source], dim=1).permute(0, 2, 3, 1))
+
+    def refine(self, seen: torch.Tensor) -> RefinerOutput:
+        """The same of (n, h, w, 6), the channels of the painted faces, then those of the frames'."""
+        features = self.first(_to_channels(seen.to(self.head.weight.dtype)).permute(0, 3, 1, 2))
         kept = []
         for step in self.down:
             kept.append(features)
@@ -100,12 +104,26 @@ class RefinerNetwork(nn.Module):
         for step in self.up:
             beside, flow = kept.pop(), features  # in the end that of a quarter of the size
             features = step(torch.cat([F.interpolate(features, size=beside.shape[-2:]), beside], dim=1))
-        mask, residual = self.head(features).split([_PIXELS**2, 3 * _PIXELS**2], dim=1)
+        mask, residual = _to_pixels(self.head(features).permute(0, 2, 3, 1)).float().split([1, 3], dim=3)
         return RefinerOutput(
-            torch.sigmoid(F.pixel_shuffle(mask, _PIXELS).float()),
+            torch.sigmoid(mask).permute(0, 3, 1, 2),
             _FLOW_UNIT * self.flow(flow).float(),
-            _RESIDUAL_UNIT * F.pixel_shuffle(residual, _PIXELS).float(),
+            _RESIDUAL_UNIT * residual.permute(0, 3, 1, 2),
         )
+
+
+def _to_channels(pixels: torch.Tensor) -> torch.Tensor:
+    """(n, h, w, c) to (n, h/2, w/2, 4c): like `F.pixel_unshuffle`, but quick where channels come last."""
+    n, height, width, channels = pixels.shape
+    squares = pixels.reshape(n, height // _PIXELS, _PIXELS, width // _PIXELS, _PIXELS, channels)
+    return squares.transpose(2, 3).flatten(3)
+
+
+def _to_pixels(squares: torch.Tensor) -> torch.Tensor:
+    """Back from `_to_channels`."""
+    n, rows, columns, channels = squares.shape
+    pixels = squares.reshape(n, rows, columns, _PIXELS, _PIXELS, channels // _PIXELS**2).transpose(2, 3)
+    return pixels.reshape(n, rows * _PIXELS, columns * _PIXELS, -1)
 
 
 class Refiner:
@@ -129,15 +147,14 @@ class Refiner:
             visible_from: Share of the height above which the painted one may be black.
         """
         side, first = len(painted), first_row(len(painted))
-        painted, source = (image[first:] for image in (painted, source))
+        seen = np.empty((side - first, side, 6), np.uint8)
+        cv2.mixChannels([painted[first:], source[first:]], [seen], _BGR_TO_RGB_TWICE)
         unseen = max(round(visible_from * side) - first, 0)
-        whole = np.concatenate([source[:unseen], painted[unseen:]])
+        seen[:unseen, :, :3] = seen[:unseen, :, 3:]
         device = next(self.network.parameters()).device
 
         def refine() -> RefinerOutput:
-            faces = to_unit_range(np.stack([whole, source]), device)
-            refined: RefinerOutput = self.network(faces[:1], faces[1:])
-            return refined
+            return self.network.refine(torch.from_numpy(seen[None]).to(device).float() / 127.5 - 1.0)
 
         refined = self._threads.run(refine) if device.type == "cpu" else refine()
         mask, flow = refined.mask[0, 0], refined.flow[0].permute(1, 2, 0)

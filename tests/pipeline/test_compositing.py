@@ -18,7 +18,7 @@ def refiner(share: float) -> Refiner:
     """One that shows a share of the frame's pixels where they are."""
     network = RefinerNetwork((8, 16)).eval()
     with torch.no_grad():
-        network.head.bias[:4] = torch.logit(torch.tensor(share))  # type: ignore[index]
+        network.head.bias[::4] = torch.logit(torch.tensor(share))  # type: ignore[index]
     return Refiner(network)
 
 

@@ -145,7 +145,7 @@ def test_the_refiner_learns_from_faces_as_they_are_seen(world: Path, tmp_path: P
     # What is seen shows some of the frame from the start, and more of it in the end: here most is the same.
     assert all(row["decoded_mouth_loss"] < row["draft_mouth_loss"] for row in learnt)
     bias, untrained = (network.head.bias for network in (read_refiner(folder / "refiner"), RefinerNetwork((8, 16, 24))))
-    assert bias is not None and untrained is not None and bias[:4].mean() > untrained[:4].mean() + 0.005
+    assert bias is not None and untrained is not None and bias[::4].mean() > untrained[::4].mean() + 0.005
     # A run does not go on with another one.
     (tmp_path / "refiner.json").write_text('{"widths": [8, 16, 32]}')
     with pytest.raises(WeightsError, match="its networks work otherwise"):
