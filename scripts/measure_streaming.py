@@ -19,9 +19,10 @@ from musetalk.media.audio_file import read_audio
 from musetalk.media.frames import open_source
 from musetalk.models.device import Placement, choose_placement
 from musetalk.models.loading import load_networks
-from musetalk.models.versions import VERSIONS, network_paths
+from musetalk.models.versions import VERSIONS, find_version, network_paths
 from musetalk.pipeline.backends import build_finder
 from musetalk.pipeline.generator import Generator, cut_face
+from musetalk.pipeline.settings import DubSettings, FaceSettings
 
 DEFAULTS = StreamingContext()
 
@@ -42,7 +43,12 @@ def main() -> int:
 def run(options: argparse.Namespace) -> int:
     placement = choose_placement(-1, "float32")
     generator = Generator(load_networks(network_paths(options.version, options.models_dir), placement))
-    face = None if options.video is None else first_face(options.video, options.models_dir, placement, generator)
+    settings = FaceSettings.of(find_version(options.version), DubSettings())
+    face = (
+        None
+        if options.video is None
+        else first_face(options.video, options.models_dir, placement, generator, settings)
+    )
     encoder = generator.networks.audio_encoder
     streaming = StreamingEncoder(encoder)
     for path in options.audio:
@@ -78,7 +84,9 @@ def compare(
         tell(label, streamed.windows, streamed.milliseconds)
 
 
-def first_face(path: Path, models_dir: Path, placement: Placement, generator: Generator) -> np.ndarray:
+def first_face(
+    path: Path, models_dir: Path, placement: Placement, generator: Generator, settings: FaceSettings
+) -> np.ndarray:
     """The first frame's face, as the UNet's reference.
 
     Raises:
@@ -89,7 +97,7 @@ def first_face(path: Path, models_dir: Path, placement: Placement, generator: Ge
     box = face_box(face, frame.shape, 0) if face is not None else None
     if box is None:
         raise InputError(f"{path}: no face in the first frame", "Give a picture of a face that looks at the camera.")
-    box = lower_chin(box, 10, frame.shape[0])
+    box = lower_chin(box, settings.extra_margin, frame.shape[0], settings.chin_share)
     return cut_face(frame, box, generator.face_size)
 
 

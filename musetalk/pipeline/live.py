@@ -31,7 +31,7 @@ CACHE_BYTES = 24 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Found:
-    """A source frame with its face and box; the box is before extra_margin."""
+    """A source frame with its face and box; the box is as it was found, not lowered yet."""
 
     index: int
     frame: np.ndarray
@@ -74,7 +74,7 @@ class LiveStates:
         self.source = source
         self.settings = settings
         self.shift_range = ShiftRange()
-        self.boxes: list[Box | None] = []  # of the source frames seen so far, before extra_margin
+        self.boxes: list[Box | None] = []  # of the source frames seen so far, not lowered yet
         self._finder = finder
         self._parser = parser
         self._generator = generator
@@ -232,7 +232,7 @@ class LiveStates:
         if item.box is None:
             return None
         height, width = item.frame.shape[:2]
-        x1, y1, x2, y2 = lower_chin(item.box, self.settings.extra_margin, height)
+        x1, y1, x2, y2 = lower_chin(item.box, self.settings.extra_margin, height, self.settings.chin_share)
         x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
         # Two pixels are the least that a crop box can be drawn around.
         return (x1, y1, x2, y2) if x2 - x1 >= 2 and y2 - y1 >= 2 else None
