@@ -153,7 +153,7 @@ def add_face_arguments(parser: argparse.ArgumentParser) -> None:
         "--extra_margin",
         type=at_least(0),
         default=10,
-        help="v15, mini: lower the box's chin edge by pixels, of mini by 5.5 %% of the box at least (default: 10)",
+        help="v15, mini: lower the box's chin edge by pixels (default: 10)",
     )
     group.add_argument(
         "--parsing_mode", choices=PARSING_MODES, help="mask: raw, jaw or neck (default: jaw; raw for v1, as published)"

@@ -97,7 +97,7 @@ def first_face(
     box = face_box(face, frame.shape, 0) if face is not None else None
     if box is None:
         raise InputError(f"{path}: no face in the first frame", "Give a picture of a face that looks at the camera.")
-    box = lower_chin(box, settings.extra_margin, frame.shape[0], settings.chin_share)
+    box = lower_chin(box, settings.extra_margin, frame.shape[0])
     return cut_face(frame, box, generator.face_size)
 
 

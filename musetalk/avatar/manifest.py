@@ -20,7 +20,6 @@ NAME = "manifest.json"
 SCHEMA = 1
 """Of the folder as a whole; another one cannot be opened."""
 
-_UNKNOWN = "not known"  # a setting that an older manifest does not have
 _PARTS = {  # of the model that a preparation depends on, as differences name them
     "unet": "the weights of the UNet",
     "vae": "the weights of the VAE",
@@ -62,8 +61,6 @@ class Recipe:
                 "fps": None if settings.fps is None else str(settings.fps),
                 "bbox_shift": faces.bbox_shift,
                 "extra_margin": faces.extra_margin,
-                # Only where there is one, so that avatars from before there was any still fit.
-                **({"chin_share": faces.chin_share} if faces.chin_share else {}),
                 "smooth_boxes": faces.smoothing,
                 "parsing_mode": choice.parsing_mode,
                 "left_cheek_width": choice.left_cheek_width,
@@ -136,7 +133,7 @@ class Manifest:
         if recipe.source.exists() and not all_fit(self.source_files, [recipe.source]):
             found.append(f"the source {recipe.source}")
         for name, now in recipe.settings.items():
-            before = self.settings.get(name, _UNKNOWN)
+            before = self.settings.get(name)
             if before != now:
                 found.append(f"{name} ({_word(before)}, now {_word(now)})")
         return found + self.changed_weights(recipe.weights)

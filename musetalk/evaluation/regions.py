@@ -30,7 +30,7 @@ class Regions:
         mouth: Box around the lips of both videos.
         crop: Square of 1.5 times the face box; all outside is background.
         inside: (h, w) bool of the crop, the frame's part: replaced by more than half, mouth box left out.
-        edge: (h, w) bool of the crop: where the replaced area fades into the frame, as v1.5's does.
+        edge: (h, w) bool of the crop: where the replaced area fades into the frame.
     """
 
     face: Box

@@ -29,6 +29,7 @@ def blend_mask(
     blur: Blur = "offline",
     *,
     inside_box: bool = False,
+    chin_fade: int = 0,
 ) -> np.ndarray:
     """The alpha mask of a crop from the parser's mask.
 
@@ -40,6 +41,9 @@ def blend_mask(
         blur: which of the published blur widths.
         inside_box: False as published: the mask is cut at the box and then blurred, so alpha is still about one half
             on a box edge that it reaches, a seam. True cuts it half a kernel further in, so that it fades out inside.
+        chin_fade: With `inside_box`, pixels above the box's lower edge in which the mask fades out there: those that
+            the box was lowered by, so that all of the chin is replaced. That of an open mouth would else be seen below
+            one that is shut. 0: as at the sides.
 
     Returns:
         (crop height, crop width) uint8 alpha.
@@ -50,12 +54,17 @@ def blend_mask(
         raise ValueError(f"mask of shape {mask.shape} for a crop of {height} rows and {width} columns")
     kernel = blur_kernel_size(width, blur)
     inset = kernel // 2 if inside_box else 0
+    fade = chin_fade if inside_box else 0
     left, right = max(box[0] - x1 + inset, 0), max(min(box[2] - x1 - inset, width), 0)
     top = max(box[1] - y1, int(height * upper_boundary_ratio), 0)
-    bottom = max(min(box[3] - y1 - inset, height), 0)
+    bottom = height if fade else max(min(box[3] - y1 - inset, height), 0)
     alpha = np.zeros((height, width), np.uint8)
     alpha[top:bottom, left:right] = mask[top:bottom, left:right]
-    return cv2.GaussianBlur(alpha, (kernel, kernel), 0)
+    blurred: np.ndarray = cv2.GaussianBlur(alpha, (kernel, kernel), 0)
+    if not fade:
+        return blurred
+    fading = np.clip((box[3] - y1 - np.arange(0.5, height)) / fade, 0, 1)
+    return np.rint(blurred * fading[:, None]).astype(np.uint8)
 
 
 def blend(

@@ -51,17 +51,10 @@ def face_box(face: Face, frame_shape: Sequence[int], bbox_shift: int = 0) -> Box
     return _clip((x1, y1, x2, y2), frame_shape)
 
 
-def lower_chin(box: Box, extra_margin: int, frame_height: int, chin_share: float = 0.0) -> Box:
-    """`box` with its lower edge moved down, at most to the frame's edge.
-
-    Args:
-        box: As `face_box` gives it.
-        extra_margin: Pixels (v1.5).
-        frame_height: Pixels.
-        chin_share: Share of the box's longer side that it is moved down by at least.
-    """
+def lower_chin(box: Box, extra_margin: int, frame_height: int) -> Box:
+    """`box` with its lower edge moved down by `extra_margin` pixels, at most to the frame's edge (v1.5)."""
     x1, y1, x2, y2 = box
-    return x1, y1, x2, min(y2 + max(extra_margin, round(chin_share * max(x2 - x1, y2 - y1))), frame_height)
+    return x1, y1, x2, min(y2 + extra_margin, frame_height)
 
 
 def _clip(box: Box, frame_shape: Sequence[int]) -> Box | None:

@@ -10,11 +10,6 @@ from musetalk.errors import UsageError
 NONE = "none"
 """The value of --refiner for none."""
 
-MINI_CHIN_SHARE = 0.055
-"""So that a mask that fades out inside the box, around 0.0375 of its longer side above its edge, still covers the chin
-of an open mouth: where the new one is shut, the old chin would else be seen below the new one, the more the larger the
-picture is. At 0.07 mouths are further from the truth: the networks learnt with about 0.035."""
-
 
 @dataclass(frozen=True)
 class VersionSpec:
@@ -28,7 +23,6 @@ class VersionSpec:
         audio_encoder: Folder, relative to the models folder.
         parsing_mode: Mask for blending when --parsing_mode is not given.
         lowers_chin: Whether the box is lowered by extra_margin before it is cut out.
-        chin_share: Share of the box's longer side that it is lowered by at least.
         shifts_box: Whether bbox_shift applies.
         face_finder: What `--face_finder auto` takes when the published weights are not there, or for mini always.
         parser: Likewise for `--parser auto`.
@@ -47,7 +41,6 @@ class VersionSpec:
     parsing_mode: str
     lowers_chin: bool
     shifts_box: bool
-    chin_share: float = 0.0
     face_finder: str = "mediapipe"
     parser: str = "landmarks"
     fades_inside_box: bool = False
@@ -88,7 +81,6 @@ VERSIONS: dict[str, VersionSpec] = {
             parsing_mode="jaw",
             lowers_chin=True,
             shifts_box=False,
-            chin_share=MINI_CHIN_SHARE,
             fades_inside_box=True,
             refiner="mini/refiner",
             keeps_tone=True,

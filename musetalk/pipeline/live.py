@@ -31,7 +31,7 @@ CACHE_BYTES = 24 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Found:
-    """A source frame with its face and box; the box is as it was found, not lowered yet."""
+    """A source frame with its face and box; the box is before extra_margin."""
 
     index: int
     frame: np.ndarray
@@ -74,7 +74,7 @@ class LiveStates:
         self.source = source
         self.settings = settings
         self.shift_range = ShiftRange()
-        self.boxes: list[Box | None] = []  # of the source frames seen so far, not lowered yet
+        self.boxes: list[Box | None] = []  # of the source frames seen so far, before extra_margin
         self._finder = finder
         self._parser = parser
         self._generator = generator
@@ -221,7 +221,8 @@ class LiveStates:
             ]
             masks = self._parser.masks(crops, faces)
             for (index, (_, box, crop)), mask in zip(new.items(), masks, strict=True):
-                alpha = blend_mask(mask, box, crop, blur=self.settings.blur, inside_box=self.settings.fade_inside)
+                inside, margin = self.settings.fade_inside, self.settings.extra_margin
+                alpha = blend_mask(mask, box, crop, blur=self.settings.blur, inside_box=inside, chin_fade=margin)
                 placement = FacePlacement(box, crop, alpha)
                 placements[index] = placement
                 self._placements.put(index, placement, alpha.nbytes)
@@ -232,7 +233,7 @@ class LiveStates:
         if item.box is None:
             return None
         height, width = item.frame.shape[:2]
-        x1, y1, x2, y2 = lower_chin(item.box, self.settings.extra_margin, height, self.settings.chin_share)
+        x1, y1, x2, y2 = lower_chin(item.box, self.settings.extra_margin, height)
         x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
         # Two pixels are the least that a crop box can be drawn around.
         return (x1, y1, x2, y2) if x2 - x1 >= 2 and y2 - y1 >= 2 else None

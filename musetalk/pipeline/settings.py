@@ -20,7 +20,7 @@ class DubSettings:
     Attributes:
         fps: Frame rate of the result, the source resampled by time; None: the source's own, 25 for images.
         bbox_shift: v1 only: pixels that the box's centre moves down; more opens the mouth further.
-        extra_margin: v15 and mini: pixels that the box's lower edge moves down, of mini at least.
+        extra_margin: v15 and mini: pixels that the box's lower edge moves down.
         smooth_boxes: Frames to each side that boxes are smoothed over; 0: exactly the published boxes.
         audio_padding_left: Sound before a frame that it sees, in 25 fps frames.
         audio_padding_right: Sound after a frame that it sees, in 25 fps frames.
@@ -54,15 +54,14 @@ class FaceSettings:
     Attributes:
         bbox_shift: Pixels that the box's centre moves down (v1.0 only, else 0).
         extra_margin: Pixels that the box's lower edge moves down (v1.5; 0 for v1.0).
-        chin_share: Share of the box's longer side that it moves down by at least.
         smoothing: Frames to each side that boxes are smoothed over; 0: exactly the published boxes.
         blur: Which of the published mask blurs.
-        fade_inside: Fade the mask out inside the box; False: as published, with half of it left at the box's edge.
+        fade_inside: Fade the mask out inside the box, below the chin in the extra margin; False: as published, with
+            half of it left at the box's edge.
     """
 
     bbox_shift: int = 0
     extra_margin: int = 10
-    chin_share: float = 0.0
     smoothing: int = SMOOTHING_RADIUS
     blur: Blur = "offline"
     fade_inside: bool = False
@@ -74,7 +73,6 @@ class FaceSettings:
         return cls(
             bbox_shift=settings.bbox_shift if spec.shifts_box else 0,
             extra_margin=settings.extra_margin if spec.lowers_chin else 0,
-            chin_share=spec.chin_share,
             smoothing=settings.smooth_boxes,
             blur="offline" if spec.fades_inside_box else blur,
             fade_inside=spec.fades_inside_box,

@@ -240,15 +240,6 @@ def test_what_has_changed_is_named(model, prepared, case):
     assert told in difference
 
 
-def test_avatars_from_before_boxes_were_lowered_by_a_share(model, prepared, golden):
-    source, folder = prepared
-    manifest, recipe = Manifest.read(folder), Recipe.of(model.choice, source, SETTINGS)
-    del manifest.settings["chin_share"]
-    assert manifest.differences(recipe) == ["chin_share (not known, now 0.055)"]
-    published, its_source, _, _ = golden
-    assert "chin_share" not in Recipe.of(published.choice, its_source, SETTINGS).settings  # they fit still
-
-
 def test_another_version_and_a_source_that_has_gone(model, prepared):
     source, folder = prepared
     recipe = Recipe.of(model.choice, source, SETTINGS)

@@ -86,6 +86,20 @@ def test_inside_box_fades_out_before_the_edge() -> None:
     assert inside[bottom - 60, middle] == 255
 
 
+def test_all_of_the_chin_is_replaced_and_the_mask_fades_out_below_it() -> None:
+    box, margin = (100, 100, 400, 450), 12
+    crop = crop_box(box)
+    side = crop[2] - crop[0]
+    full = np.full((side, side), 255, np.uint8)
+    alpha = blend_mask(full, box, crop, inside_box=True, chin_fade=margin)
+    bottom, middle = box[3] - crop[1], side // 2
+    column = alpha[:, middle].astype(int)
+    assert (column[bottom - 60 : bottom - margin] == 255).all() and not column[bottom:].any()
+    assert (np.diff(column[bottom - margin : bottom]) < 0).all() and column[bottom - 1] < 15
+    beside = blend_mask(full, box, crop, inside_box=True)
+    assert np.array_equal(alpha[: bottom - 60], beside[: bottom - 60])
+
+
 def test_blur_kernels_are_odd_and_published() -> None:
     assert [blur_kernel_size(side) for side in (126, 450, 10)] == [7, 23, 1]
     assert [blur_kernel_size(side, "prepared") for side in (126, 450, 10)] == [13, 45, 1]

@@ -65,13 +65,6 @@ def test_chin_margin_stops_at_the_frame() -> None:
     assert lower_chin((1, 2, 30, 40), 10, 45) == (1, 2, 30, 45)
 
 
-def test_the_chin_margin_grows_with_the_face() -> None:
-    assert lower_chin((1, 0, 30, 100), 10, 500, 0.07) == (1, 0, 30, 110)
-    assert lower_chin((1, 0, 30, 200), 10, 500, 0.07) == (1, 0, 30, 214)
-    assert lower_chin((1, 0, 30, 200), 10, 205, 0.07) == (1, 0, 30, 205)
-    assert lower_chin((0, 100, 300, 200), 10, 500, 0.07) == (0, 100, 300, 221)
-
-
 def test_overlap() -> None:
     assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert overlap((0, 0, 2, 2), (2, 0, 4, 2)) == 0
