@@ -121,7 +121,7 @@ def test_windows_of_the_bundled_encoder_are_near_the_offline_ones(mini, speech):
     offline = np.stack(list(AudioFeatures(mini).windows(speech, Fraction(25))))
     streamed = in_blocks(StreamingFeatures(mini), speech, [640])
     assert streamed.shape == offline.shape
-    assert (relative(streamed, offline, 5) < [0.06, 0.2, 0.35, 0.25, 0.2]).all()
+    assert (relative(streamed, offline, 5) < [0.06, 0.2, 0.35, 0.25, 0.22]).all()
     # Once some seconds have been heard:
     assert (relative(streamed[125:], offline[125:], 5) < [0.03, 0.08, 0.2, 0.16, 0.1]).all()
     assert relative(offline[25:], offline[:-25], 5)[-1] > 0.4
