@@ -28,8 +28,7 @@ def blend_mask(
     upper_boundary_ratio: float = UPPER_BOUNDARY_RATIO,
     blur: Blur = "offline",
     *,
-    inside_box: bool = False,
-    chin_fade: int = 0,
+    chin_margin: int | None = None,
 ) -> np.ndarray:
     """The alpha mask of a crop from the parser's mask.
 
@@ -39,11 +38,10 @@ def blend_mask(
         crop_box: crop box in frame pixels.
         upper_boundary_ratio: share of the crop's height, from the top, that keeps the original.
         blur: which of the published blur widths.
-        inside_box: False as published: the mask is cut at the box and then blurred, so alpha is still about one half
-            on a box edge that it reaches, a seam. True cuts it half a kernel further in, so that it fades out inside.
-        chin_fade: With `inside_box`, pixels above the box's lower edge in which the mask fades out there: those that
-            the box was lowered by, so that all of the chin is replaced. That of an open mouth would else be seen below
-            one that is shut. 0: as at the sides.
+        chin_margin: None as published: the mask is cut at the box and then blurred, so alpha is still about one half
+            on a box edge that it reaches, a seam. Otherwise it fades out inside the box: at the sides it is cut half a
+            kernel further in, and below in these pixels, those that the box reaches below the chin. All of the chin is
+            replaced then; that of an open mouth would else be seen below one that is shut. 0: below as at the sides.
 
     Returns:
         (crop height, crop width) uint8 alpha.
@@ -53,17 +51,16 @@ def blend_mask(
     if mask.shape != (height, width):
         raise ValueError(f"mask of shape {mask.shape} for a crop of {height} rows and {width} columns")
     kernel = blur_kernel_size(width, blur)
-    inset = kernel // 2 if inside_box else 0
-    fade = chin_fade if inside_box else 0
+    inset = 0 if chin_margin is None else kernel // 2
     left, right = max(box[0] - x1 + inset, 0), max(min(box[2] - x1 - inset, width), 0)
     top = max(box[1] - y1, int(height * upper_boundary_ratio), 0)
-    bottom = height if fade else max(min(box[3] - y1 - inset, height), 0)
+    bottom = height if chin_margin else max(min(box[3] - y1 - inset, height), 0)
     alpha = np.zeros((height, width), np.uint8)
     alpha[top:bottom, left:right] = mask[top:bottom, left:right]
     blurred: np.ndarray = cv2.GaussianBlur(alpha, (kernel, kernel), 0)
-    if not fade:
+    if not chin_margin:
         return blurred
-    fading = np.clip((box[3] - y1 - np.arange(0.5, height)) / fade, 0, 1)
+    fading = np.clip((box[3] - y1 - np.arange(0.5, height)) / chin_margin, 0, 1)
     return np.rint(blurred * fading[:, None]).astype(np.uint8)
 
 

@@ -32,9 +32,11 @@ WIDTHS = "widths"
 _FLOW_UNIT = 1 / 16  # of the face's side that a flow of 1 means: flows begin at 0, and grow fast enough
 _RESIDUAL_UNIT = 0.2  # likewise of the residual, in [-1, 1]
 _BGR_TO_RGB_TWICE = [0, 2, 1, 1, 2, 0, 3, 5, 4, 4, 5, 3]
+"""Channels from and to, of two BGR pictures and of one of six channels, RGB and RGB, as cv2.mixChannels takes them."""
 _MASK_BIAS = -1.0  # at first most of the face is seen
 _GROUPS, _MOST_WIDTH = 8, 1024
 _PIXELS = 2  # of a side that become channels
+_FOUND = 4  # numbers found for each pixel: mask, and residual in RGB
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ class RefinerNetwork(nn.Module):
         self.down = nn.ModuleList(nn.Sequential(_block(a, b, 2), _block(b, b)) for a, b in steps)
         self.up = nn.ModuleList(nn.Sequential(_block(a + b, a)) for a, b in reversed(steps))
         self.flow = nn.Conv2d(widths[1], 2, 3, padding=1)
-        self.head = nn.Conv2d(widths[0], 4 * _PIXELS**2, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], _FOUND * _PIXELS**2, 3, padding=1)
         for layer in (self.flow, self.head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            self.head.bias[::4] = _MASK_BIAS  # type: ignore[index]
+            self.head.bias[::_FOUND] = _MASK_BIAS  # type: ignore[index]
 
     def forward(self, painted: torch.Tensor, source: torch.Tensor) -> RefinerOutput:
         """Refine.
@@ -94,7 +96,7 @@ class RefinerNetwork(nn.Module):
         return self.refine(torch.cat([painted, source], dim=1).permute(0, 2, 3, 1))
 
     def refine(self, seen: torch.Tensor) -> RefinerOutput:
-        """The same of (n, h, w, 6), the channels of the painted faces, then those of the frames'."""
+        """The same of both in one, channels last: (n, h, w, 6) RGB in [-1, 1], painted, then the frames'."""
         features = self.first(_to_channels(seen.to(self.head.weight.dtype)).permute(0, 3, 1, 2))
         kept = []
         for step in self.down:
@@ -104,7 +106,7 @@ class RefinerNetwork(nn.Module):
         for step in self.up:
             beside, flow = kept.pop(), features  # in the end that of a quarter of the size
             features = step(torch.cat([F.interpolate(features, size=beside.shape[-2:]), beside], dim=1))
-        mask, residual = _to_pixels(self.head(features).permute(0, 2, 3, 1)).float().split([1, 3], dim=3)
+        mask, residual = _to_pixels(self.head(features).permute(0, 2, 3, 1)).float().split([1, _FOUND - 1], dim=3)
         return RefinerOutput(
             torch.sigmoid(mask).permute(0, 3, 1, 2),
             _FLOW_UNIT * self.flow(flow).float(),

@@ -220,9 +220,10 @@ class LiveStates:
                 for item, box, crop in new.values()
             ]
             masks = self._parser.masks(crops, faces)
-            for (index, (_, box, crop)), mask in zip(new.items(), masks, strict=True):
-                inside, margin = self.settings.fade_inside, self.settings.extra_margin
-                alpha = blend_mask(mask, box, crop, blur=self.settings.blur, inside_box=inside, chin_fade=margin)
+            for (index, (item, box, crop)), mask in zip(new.items(), masks, strict=True):
+                lowered = box[3] - (item.box or box)[3]  # by less than the margin at the frame's edge
+                margin = max(lowered, 0) if self.settings.fade_inside else None
+                alpha = blend_mask(mask, box, crop, blur=self.settings.blur, chin_margin=margin)
                 placement = FacePlacement(box, crop, alpha)
                 placements[index] = placement
                 self._placements.put(index, placement, alpha.nbytes)

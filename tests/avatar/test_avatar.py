@@ -112,6 +112,13 @@ def prepared(model, tmp_path):
     return source, tmp_path / "avatars" / "anna"
 
 
+def test_minis_frames_are_those_of_dubbing(model, prepared):
+    source, folder = prepared
+    with Avatar.open(model, folder) as avatar:
+        frames = spoken(avatar.states(), model.generator)
+    np.testing.assert_array_equal(frames, spoken(offline(model, source, "offline"), model.generator))
+
+
 def test_an_avatar_is_opened_as_it_was_prepared(model, prepared):
     source, folder = prepared
     assert {path.name for path in folder.iterdir()} == {

@@ -79,7 +79,7 @@ def test_inside_box_fades_out_before_the_edge() -> None:
     side = crop[2] - crop[0]
     full = np.full((side, side), 255, np.uint8)
     published = blend_mask(full, box, crop)
-    inside = blend_mask(full, box, crop, inside_box=True)
+    inside = blend_mask(full, box, crop, chin_margin=0)
     bottom, left, middle = box[3] - 1 - crop[1], box[0] - crop[0], side // 2
     assert published[bottom, middle] > 100 and published[bottom - 30, left] > 100
     assert inside[bottom, middle] <= 3 and inside[bottom - 30, left] <= 3
@@ -91,12 +91,12 @@ def test_all_of_the_chin_is_replaced_and_the_mask_fades_out_below_it() -> None:
     crop = crop_box(box)
     side = crop[2] - crop[0]
     full = np.full((side, side), 255, np.uint8)
-    alpha = blend_mask(full, box, crop, inside_box=True, chin_fade=margin)
+    alpha = blend_mask(full, box, crop, chin_margin=margin)
     bottom, middle = box[3] - crop[1], side // 2
     column = alpha[:, middle].astype(int)
     assert (column[bottom - 60 : bottom - margin] == 255).all() and not column[bottom:].any()
     assert (np.diff(column[bottom - margin : bottom]) < 0).all() and column[bottom - 1] < 15
-    beside = blend_mask(full, box, crop, inside_box=True)
+    beside = blend_mask(full, box, crop, chin_margin=0)
     assert np.array_equal(alpha[: bottom - 60], beside[: bottom - 60])
 
 

@@ -235,6 +235,17 @@ def test_the_chin_margin_moves_the_lower_edge_within_the_image():
     assert states.boxes == [boxes[0], boxes[1]]  # saved before the margin
 
 
+def test_masks_cover_the_chin_and_fade_out_as_far_as_the_box_was_lowered():
+    boxes = {0: BOX, 1: (40, 30, 80, 92), 2: (40, 30, 80, HEIGHT)}
+    settings = FaceSettings(extra_margin=10, smoothing=0, fade_inside=True)
+    states = states_of(Clip(3), boxes, settings=settings)
+    for item, lowered in zip(states.locate(states.frames(), 3), (10, 4, 0), strict=True):
+        bottom = item.placement.box[3] - item.placement.crop_box[1]
+        column = item.placement.alpha[:bottom, item.placement.alpha.shape[1] // 2]
+        assert column[bottom - 1] < 255 / max(lowered, 2)
+        assert lowered == 0 or (column[bottom - lowered - 5 : bottom - lowered] == 255).all()
+
+
 @pytest.mark.parametrize("version", ["v1", "v15", "mini"])
 def test_minis_avatars_have_the_masks_of_dubbing(version: str) -> None:
     for blur in BLUR_FRACTION:
